@@ -1,0 +1,242 @@
+//! From bytes to a transaction whose stateless rules hold: a [`CheckedTx`] is the only thing that can be executed.
+
+use crate::Msg;
+use kernel::{Address, Error};
+use prost::Message;
+use proto::Any;
+use proto::cosmos::base::v1beta1::Coin;
+use proto::cosmos::tx::v1beta1::{AuthInfo, Fee, ModeInfo, TxBody, TxRaw, mode_info};
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// SIGN_MODE_DIRECT
+pub const SIGN_MODE_DIRECT: i32 = 1;
+/// Messages of one transaction; more only costs gas, but each is decoded before gas is charged.
+const MAX_MESSAGES: usize = 1000;
+
+#[derive(Debug, Clone)]
+pub struct Signer {
+    pub address: Address,
+    /// Absent when the chain knows the key already, and in simulations.
+    pub public_key: Option<Any>,
+    pub mode: i32,
+    pub sequence: u64,
+    pub signature: Vec<u8>,
+}
+
+/// A decoded transaction whose encoding, fields and signers are in order. Nothing of the state has been looked at.
+#[derive(Debug, Clone)]
+pub struct CheckedTx {
+    /// SHA-256 of the bytes.
+    pub hash: [u8; 32],
+    pub size: usize,
+    pub msgs: Vec<(String, Msg)>,
+    pub signers: Vec<Signer>,
+    /// The first signer, unless the fee names another.
+    pub fee_payer: Address,
+    pub fee: Fee,
+    pub memo: String,
+    pub timeout_height: u64,
+    body_bytes: Vec<u8>,
+    auth_info_bytes: Vec<u8>,
+    /// Set once CheckTx has accepted it: its signatures need no verification ahead of the block.
+    checked: Arc<AtomicBool>,
+}
+
+fn invalid(log: impl Into<String>) -> Error {
+    Error::new("sdk", 18, format!("{}: invalid request", log.into()))
+}
+
+fn unparsable(log: impl std::fmt::Display) -> Error {
+    Error::new("sdk", 2, format!("{log}: tx parse error"))
+}
+
+impl CheckedTx {
+    /// `simulate` accepts what wallets send to have gas estimated: no fee, no key, any sign mode, junk signatures.
+    pub fn parse(bytes: &[u8], simulate: bool) -> Result<CheckedTx, Error> {
+        proto::strict::transaction(bytes).map_err(unparsable)?;
+        let raw = TxRaw::decode(bytes).map_err(unparsable)?;
+        let body = TxBody::decode(&raw.body_bytes[..]).map_err(unparsable)?;
+        let auth = AuthInfo::decode(&raw.auth_info_bytes[..]).map_err(unparsable)?;
+        if body.messages.is_empty() {
+            return Err(invalid("must contain at least one message"));
+        }
+        if body.messages.len() > MAX_MESSAGES {
+            return Err(invalid(format!("messages: expected at most {MAX_MESSAGES}, got {}", body.messages.len())));
+        }
+        let msgs = body
+            .messages
+            .iter()
+            .map(|any| Ok((any.type_url.clone(), Msg::decode(any)?)))
+            .collect::<Result<Vec<_>, Error>>()?;
+        if !body.extension_options.is_empty() {
+            return Err(Error::new("sdk", 31, "unknown extension options"));
+        }
+        if body.unordered || body.timeout_timestamp.is_some() {
+            return Err(Error::new("sdk", 37, "unordered transactions are not supported: feature not supported"));
+        }
+        let fee = match auth.fee {
+            Some(fee) => fee,
+            None if simulate => Fee::default(),
+            None => return Err(invalid("fee: expected one, got none")),
+        };
+        if !fee.granter.is_empty() {
+            return Err(Error::new("sdk", 37, "fee grants are not supported: feature not supported"));
+        }
+        if raw.signatures.is_empty() {
+            return Err(Error::new("sdk", 15, "no signatures supplied"));
+        }
+
+        let mut addresses: Vec<Address> = Vec::new();
+        for (_, msg) in &msgs {
+            let signer = msg.signer()?;
+            if !addresses.contains(&signer) {
+                addresses.push(signer);
+            }
+        }
+        let mut fee_payer = addresses[0];
+        if !fee.payer.is_empty() {
+            fee_payer = fee.payer.parse().map_err(|e| Error::new("sdk", 7, format!("fee.payer: {e}: invalid address")))?;
+            if !addresses.contains(&fee_payer) {
+                addresses.push(fee_payer);
+            }
+        }
+        if auth.signer_infos.len() != addresses.len() || raw.signatures.len() != addresses.len() {
+            let log = format!(
+                "wrong number of signers; expected {}, got {} signer infos and {} signatures: unauthorized",
+                addresses.len(),
+                auth.signer_infos.len(),
+                raw.signatures.len()
+            );
+            return Err(Error::new("sdk", 4, log));
+        }
+        let signers = addresses
+            .into_iter()
+            .zip(auth.signer_infos)
+            .zip(raw.signatures)
+            .map(|((address, info), signature)| Signer {
+                address,
+                public_key: info.public_key,
+                mode: single_mode(info.mode_info.as_ref()),
+                sequence: info.sequence,
+                signature,
+            })
+            .collect();
+        Ok(CheckedTx {
+            hash: Sha256::digest(bytes).into(),
+            size: bytes.len(),
+            msgs,
+            signers,
+            fee_payer,
+            fee,
+            memo: body.memo,
+            timeout_height: body.timeout_height,
+            body_bytes: raw.body_bytes,
+            auth_info_bytes: raw.auth_info_bytes,
+            checked: Arc::default(),
+        })
+    }
+
+    pub(crate) fn set_checked(&self) {
+        self.checked.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn was_checked(&self) -> bool {
+        self.checked.load(Ordering::Relaxed)
+    }
+
+    /// The encoding of `SignDoc`, which SIGN_MODE_DIRECT signs.
+    pub fn sign_bytes(&self, chain_id: &str, account_number: u64) -> Vec<u8> {
+        proto::cosmos::tx::v1beta1::SignDoc {
+            body_bytes: self.body_bytes.clone(),
+            auth_info_bytes: self.auth_info_bytes.clone(),
+            chain_id: chain_id.to_string(),
+            account_number,
+        }
+        .encode_to_vec()
+    }
+}
+
+/// The sign mode of a single signature; 0 for anything else.
+fn single_mode(info: Option<&ModeInfo>) -> i32 {
+    match info.and_then(|i| i.sum.as_ref()) {
+        Some(mode_info::Sum::Single(single)) => single.mode,
+        _ => 0,
+    }
+}
+
+/// Gas prices are counted in 10⁻¹⁸.
+const UNIT: u128 = 1_000_000_000_000_000_000;
+
+/// The least price of a unit of gas that a node accepts into its mempool, in 10⁻¹⁸ of the denom.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GasPrices(pub Vec<(String, u128)>);
+
+impl GasPrices {
+    /// `0.025uve`, or several with commas; empty accepts everything.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut prices = Vec::new();
+        for part in text.split(',').map(str::trim).filter(|p| !p.is_empty()) {
+            let split = part.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(part.len());
+            let (number, denom) = part.split_at(split);
+            let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+            let wrong = || format!("gas price {part:?}: expected a decimal number with at most 18 places and a denom, like 0.025uve");
+            if denom.is_empty() || whole.is_empty() || fraction.len() > 18 {
+                return Err(wrong());
+            }
+            let digits = format!("{whole}{fraction:0<18}");
+            prices.push((denom.to_string(), digits.parse().map_err(|_| wrong())?));
+        }
+        Ok(GasPrices(prices))
+    }
+
+    /// What this much gas costs, rounded up.
+    pub fn fee(&self, gas: u64) -> Vec<Coin> {
+        let cost = |(denom, price): &(String, u128)| Coin {
+            denom: denom.clone(),
+            amount: price.saturating_mul(gas as u128).div_ceil(UNIT).to_string(),
+        };
+        self.0.iter().filter(|(_, price)| *price > 0).map(cost).collect()
+    }
+
+    /// Ok if the fee pays for the gas in one of the denoms; the error is the SDK's.
+    pub fn check(&self, fee: &Fee) -> Result<(), Error> {
+        let required: Vec<(&str, u128)> = self
+            .0
+            .iter()
+            .filter(|(_, price)| *price > 0)
+            .map(|(denom, price)| (denom.as_str(), price.saturating_mul(fee.gas_limit as u128).div_ceil(UNIT)))
+            .collect();
+        let paid = |denom: &str| -> u128 {
+            fee.amount.iter().filter(|c| c.denom == denom).map(|c| c.amount.parse().unwrap_or(0)).max().unwrap_or(0)
+        };
+        if required.is_empty() || required.iter().any(|(denom, amount)| paid(denom) >= *amount) {
+            return Ok(());
+        }
+        let join = |coins: Vec<String>| coins.join(",");
+        let got = join(fee.amount.iter().map(|c| format!("{}{}", c.amount, c.denom)).collect());
+        let required = join(required.iter().map(|(denom, amount)| format!("{amount}{denom}")).collect());
+        Err(Error::new("sdk", 13, format!("insufficient fees; got: {got} required: {required}: insufficient fee")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fee_below_the_node_price_is_refused_with_what_is_required() {
+        let prices = GasPrices::parse("0.025uve").unwrap();
+        let fee = |amount: &str| Fee {
+            gas_limit: 200_001,
+            amount: vec![Coin { denom: "uve".into(), amount: amount.into() }],
+            ..Fee::default()
+        };
+        assert!(prices.check(&fee("5001")).is_ok());
+        let log = prices.check(&fee("5000")).unwrap_err().log;
+        assert_eq!(log, "insufficient fees; got: 5000uve required: 5001uve: insufficient fee");
+        assert!(GasPrices::parse("").unwrap().check(&Fee::default()).is_ok());
+        assert!(GasPrices::parse("0.025").is_err());
+    }
+}

@@ -1,0 +1,164 @@
+//! Building, estimating, signing and sending transactions.
+
+use crate::keyring::{AccountKey, Keyring, KeyringError};
+use crate::keys::SecretKey;
+use crate::rpc::{Broadcast, Rpc, RpcError};
+use prost::{Message, Name};
+use proto::Any;
+use proto::cosmos::auth::v1beta1::{BaseAccount, ModuleAccount, QueryAccountRequest, QueryAccountResponse};
+use proto::cosmos::base::v1beta1::Coin;
+use proto::cosmos::tx::v1beta1::{
+    AuthInfo, Fee, ModeInfo, SignDoc, SignerInfo, SimulateRequest, SimulateResponse, TxBody, TxRaw, mode_info,
+};
+use serde_json::Value;
+use std::time::{Duration, Instant};
+
+/// SIGN_MODE_DIRECT
+const DIRECT: i32 = 1;
+/// How often a transaction that is not in a block yet is asked for.
+const POLL: Duration = Duration::from_millis(200);
+
+#[derive(Debug, thiserror::Error)]
+pub enum TxError {
+    #[error(transparent)]
+    Rpc(#[from] RpcError),
+    #[error(transparent)]
+    Keyring(#[from] KeyringError),
+    #[error("{0}")]
+    Account(String),
+    #[error("key {0:?} is a multisig or has no secp256k1 key: it cannot sign alone")]
+    NotSingle(String),
+    /// The node refused it before a block.
+    #[error("transaction {hash} was refused: {log} (codespace {codespace}, code {code})")]
+    Refused { hash: String, code: u32, codespace: String, log: String },
+    #[error("transaction {hash} is in no block after {seconds} s; it may still come: query tx {hash}")]
+    Timeout { hash: String, seconds: u64 },
+}
+
+/// Who signs and with which numbers.
+#[derive(Debug, Clone)]
+pub struct Signer {
+    pub chain_id: String,
+    pub account_number: u64,
+    pub sequence: u64,
+    /// Compressed secp256k1.
+    pub public_key: [u8; 33],
+}
+
+/// A transaction that is not signed yet.
+#[derive(Debug, Clone, Default)]
+pub struct Unsigned {
+    pub messages: Vec<Any>,
+    pub memo: String,
+    pub timeout_height: u64,
+    pub gas: u64,
+    pub fee: Vec<Coin>,
+}
+
+/// A message as transactions hold it.
+pub fn any<M: Message + Name>(message: &M) -> Any {
+    Any { type_url: format!("/{}", M::full_name()), value: message.encode_to_vec() }
+}
+
+impl Unsigned {
+    pub fn new(messages: Vec<Any>) -> Self {
+        Unsigned { messages, ..Unsigned::default() }
+    }
+
+    pub fn body(&self) -> TxBody {
+        TxBody {
+            messages: self.messages.clone(),
+            memo: self.memo.clone(),
+            timeout_height: self.timeout_height,
+            ..TxBody::default()
+        }
+    }
+
+    pub fn auth_info(&self, signer: &Signer) -> AuthInfo {
+        let key = proto::cosmos::crypto::secp256k1::PubKey { key: signer.public_key.to_vec() };
+        let single = mode_info::Single { mode: DIRECT };
+        let info = SignerInfo {
+            public_key: Some(Any { type_url: "/cosmos.crypto.secp256k1.PubKey".into(), value: key.encode_to_vec() }),
+            mode_info: Some(ModeInfo { sum: Some(mode_info::Sum::Single(single)) }),
+            sequence: signer.sequence,
+        };
+        let fee = Fee { amount: self.fee.clone(), gas_limit: self.gas, ..Fee::default() };
+        AuthInfo { signer_infos: vec![info], fee: Some(fee), ..AuthInfo::default() }
+    }
+
+    /// The bytes to broadcast, signed by `sign`.
+    fn finish<E>(&self, signer: &Signer, sign: impl FnOnce(&[u8]) -> Result<Vec<u8>, E>) -> Result<Vec<u8>, E> {
+        let (body_bytes, auth_info_bytes) = (self.body().encode_to_vec(), self.auth_info(signer).encode_to_vec());
+        let doc = SignDoc {
+            body_bytes: body_bytes.clone(),
+            auth_info_bytes: auth_info_bytes.clone(),
+            chain_id: signer.chain_id.clone(),
+            account_number: signer.account_number,
+        };
+        let signature = sign(&doc.encode_to_vec())?;
+        Ok(TxRaw { body_bytes, auth_info_bytes, signatures: vec![signature] }.encode_to_vec())
+    }
+
+    pub fn sign(&self, signer: &Signer, key: &SecretKey) -> Vec<u8> {
+        let signed: Result<_, std::convert::Infallible> = self.finish(signer, |bytes| Ok(key.sign(bytes).to_vec()));
+        signed.unwrap_or_else(|e| match e {})
+    }
+
+    /// The gas that the transaction would use now.
+    pub async fn simulate(&self, rpc: &Rpc, signer: &Signer) -> Result<u64, TxError> {
+        let unsigned: Result<_, std::convert::Infallible> = self.finish(signer, |_| Ok(vec![0; 64]));
+        let tx_bytes = unsigned.unwrap_or_else(|e| match e {});
+        let request = SimulateRequest { tx_bytes, ..SimulateRequest::default() };
+        let response: SimulateResponse = rpc.query("/cosmos.tx.v1beta1.Service/Simulate", &request).await?;
+        Ok(response.gas_info.map_or(0, |g| g.gas_used))
+    }
+}
+
+/// The single public key of a key in the keyring.
+pub fn public_key(keyring: &Keyring, name: &str) -> Result<[u8; 33], TxError> {
+    match keyring.get(name)?.public_key {
+        AccountKey::Single(key) => Ok(key.to_bytes()),
+        _ => Err(TxError::NotSingle(name.into())),
+    }
+}
+
+/// Account number and sequence of an address.
+pub async fn account(rpc: &Rpc, address: &str) -> Result<(u64, u64), TxError> {
+    let request = QueryAccountRequest { address: address.into() };
+    let response: QueryAccountResponse = match rpc.query("/cosmos.auth.v1beta1.Query/Account", &request).await {
+        Err(RpcError::Query { code: 22, .. }) => {
+            return Err(TxError::Account(format!("account {address} does not exist on the chain yet: send it something first")));
+        }
+        answer => answer?,
+    };
+    let any = response.account.unwrap_or_default();
+    let account = match any.type_url.as_str() {
+        "/cosmos.auth.v1beta1.ModuleAccount" => ModuleAccount::decode(&any.value[..]).ok().and_then(|m| m.base_account),
+        _ => BaseAccount::decode(&any.value[..]).ok(),
+    };
+    let account = account.ok_or_else(|| TxError::Account(format!("account {address}: unknown kind {}", any.type_url)))?;
+    Ok((account.account_number, account.sequence))
+}
+
+/// Sends and returns what the mempool said; an error if it refused.
+pub async fn broadcast(rpc: &Rpc, tx: &[u8], wait_for_check: bool) -> Result<Broadcast, TxError> {
+    let sent = rpc.broadcast(tx, wait_for_check).await?;
+    match sent.code {
+        0 => Ok(sent),
+        code => Err(TxError::Refused { hash: sent.hash, code, codespace: sent.codespace, log: sent.log }),
+    }
+}
+
+/// Waits until a transaction is in a block; the value is CometBFT's answer to `tx`.
+pub async fn wait(rpc: &Rpc, hash: &str, timeout: Duration) -> Result<Value, TxError> {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = rpc.tx(hash).await? {
+            return Ok(found);
+        }
+        if start.elapsed() > timeout {
+            return Err(TxError::Timeout { hash: hash.into(), seconds: timeout.as_secs() });
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}

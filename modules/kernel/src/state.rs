@@ -1,0 +1,239 @@
+//! Reading and writing the state: [`Base`] is what is committed, [`View`] reads it with this block's writes on top,
+//! [`Ctx`] writes.
+
+use crate::{Bytes, Event, Fault, Gas, gas::cost};
+use prost::{Message, Name};
+use std::{collections::BTreeMap, ops::Bound, ops::Deref, sync::Arc};
+
+/// First byte of a key of the flat state: a row, committed under the root.
+pub const KIND_ROW: u8 = 0;
+/// First byte of a key of the flat state: an index that only queries use, beside the tree.
+pub const KIND_INDEX: u8 = 1;
+
+/// One committed version of the state. A key is kind ‖ store id ‖ key inside the store.
+pub trait Base: Send + Sync {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Fault>;
+    /// Up to `limit` entries with `lo <= key < hi`, ascending, or descending when `reverse`.
+    fn scan(&self, lo: &[u8], hi: &[u8], reverse: bool, limit: usize) -> Result<Vec<(Bytes, Bytes)>, Fault>;
+}
+
+/// What a block changes; None deletes.
+pub type Writes = BTreeMap<Bytes, Option<Bytes>>;
+
+/// The block that a view belongs to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BlockInfo {
+    pub chain_id: String,
+    pub height: u64,
+    /// Milliseconds since the epoch, from the block's header.
+    pub time_ms: u64,
+}
+
+/// Reads one version of the state, with what has been written on top of it, and charges gas.
+///
+/// Send and not Sync (gas is a Cell): every thread and every query makes its own from a shared [`Base`].
+pub struct View {
+    base: Arc<dyn Base>,
+    overlay: Writes,
+    gas: Gas,
+    block: BlockInfo,
+}
+
+impl View {
+    pub fn new(base: Arc<dyn Base>, block: BlockInfo, gas: Gas) -> Self {
+        View { base, overlay: Writes::new(), gas, block }
+    }
+
+    /// Block time, in milliseconds since the epoch: the only clock there is.
+    pub fn time(&self) -> u64 {
+        self.block.time_ms
+    }
+
+    pub fn height(&self) -> u64 {
+        self.block.height
+    }
+
+    pub fn chain_id(&self) -> &str {
+        &self.block.chain_id
+    }
+
+    pub fn block(&self) -> &BlockInfo {
+        &self.block
+    }
+
+    pub fn gas(&self) -> &Gas {
+        &self.gas
+    }
+
+    pub(crate) fn read(&self, key: &[u8]) -> Result<Option<Bytes>, Fault> {
+        self.gas.charge(cost::READ, "ReadFlat")?;
+        let value = match self.overlay.get(key) {
+            Some(value) => value.clone(),
+            None => self.base.get(key)?,
+        };
+        let size = key.len() + value.as_ref().map_or(0, Vec::len);
+        self.gas.charge(cost::READ_BYTE * size as u64, "ReadPerByte")?;
+        Ok(value)
+    }
+
+    /// Up to `limit` live entries in `[lo, hi)`. The newest write wins, deletions hide.
+    pub(crate) fn scan(&self, lo: &[u8], hi: &[u8], reverse: bool, limit: usize) -> Result<Vec<(Bytes, Bytes)>, Fault> {
+        let mut out = Vec::new();
+        if lo >= hi || limit == 0 {
+            return Ok(out);
+        }
+        let range = (Bound::Included(lo.to_vec()), Bound::Excluded(hi.to_vec()));
+        let mut written: Vec<(&Bytes, &Option<Bytes>)> = self.overlay.range(range).collect();
+        if reverse {
+            written.reverse();
+        }
+        let mut written = written.into_iter().peekable();
+        let (mut lo, mut hi) = (lo.to_vec(), hi.to_vec());
+        'fetch: loop {
+            // Deletions in the overlay can hide what was fetched, so fetch again until the page is full.
+            let want = limit - out.len();
+            let stored = self.base.scan(&lo, &hi, reverse, want)?;
+            let last_fetch = stored.len() < want;
+            if let Some((key, _)) = stored.last() {
+                if reverse {
+                    hi = key.clone();
+                } else {
+                    lo = key.clone();
+                    lo.push(0);
+                }
+            }
+            for (key, value) in stored {
+                while let Some((k, v)) = written.next_if(|(k, _)| if reverse { **k > key } else { **k < key }) {
+                    self.push(&mut out, k, v.as_ref())?;
+                    if out.len() == limit {
+                        break 'fetch;
+                    }
+                }
+                match written.next_if(|(k, _)| **k == key) {
+                    Some((k, v)) => self.push(&mut out, k, v.as_ref())?,
+                    None => self.push(&mut out, &key, Some(&value))?,
+                }
+                if out.len() == limit {
+                    break 'fetch;
+                }
+            }
+            if last_fetch {
+                for (k, v) in written.by_ref() {
+                    self.push(&mut out, k, v.as_ref())?;
+                    if out.len() == limit {
+                        break;
+                    }
+                }
+                break;
+            }
+        }
+        Ok(out)
+    }
+
+    fn push(&self, out: &mut Vec<(Bytes, Bytes)>, key: &Bytes, value: Option<&Bytes>) -> Result<(), Fault> {
+        let size = key.len() + value.map_or(0, Vec::len);
+        self.gas.charge(cost::NEXT + cost::READ_BYTE * size as u64, "IterNext")?;
+        if let Some(value) = value {
+            out.push((key.clone(), value.clone()));
+        }
+        Ok(())
+    }
+}
+
+/// A [`View`] plus writes and events. Derefs to View, so whatever reads a View reads a Ctx.
+///
+/// Everything read from it is owned: no borrow of the state outlives a statement, so a loop may write.
+pub struct Ctx {
+    view: View,
+    undo: Vec<(Bytes, Option<Option<Bytes>>)>,
+    events: Vec<Event>,
+    rows_written: u64,
+}
+
+impl Deref for Ctx {
+    type Target = View;
+    fn deref(&self) -> &View {
+        &self.view
+    }
+}
+
+impl Ctx {
+    pub fn new(view: View) -> Self {
+        Ctx { view, undo: Vec::new(), events: Vec::new(), rows_written: 0 }
+    }
+
+    /// Announces a fact as a message of our protos.
+    pub fn emit<M: Message + Name>(&mut self, event: &M) {
+        self.events.push(Event::typed(event));
+    }
+
+    /// Announces a fact as the Cosmos modules do.
+    pub fn emit_plain(&mut self, kind: &'static str, attributes: Vec<(&'static str, String)>) {
+        self.events.push(Event::Plain { kind, attributes });
+    }
+
+    pub fn events(&self) -> &[Event] {
+        &self.events
+    }
+
+    pub fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// Starts the next transaction (or hook) of the block: its own gas, nothing to undo.
+    pub fn begin(&mut self, gas_limit: u64) {
+        self.undo.clear();
+        self.view.gas.reset(gas_limit);
+    }
+
+    /// How many rows and index entries were written or deleted, ever: what a hook measures its work in.
+    pub fn rows_written(&self) -> u64 {
+        self.rows_written
+    }
+
+    pub fn writes(&self) -> &Writes {
+        &self.view.overlay
+    }
+
+    pub fn into_writes(self) -> Writes {
+        self.view.overlay
+    }
+
+    pub(crate) fn write(&mut self, key: Bytes, value: Option<Bytes>) -> Result<(), Fault> {
+        match &value {
+            Some(v) if v.is_empty() => return Err(Fault::Corrupt("an empty value cannot be proved")),
+            Some(v) => {
+                self.gas.charge(cost::WRITE, "WriteFlat")?;
+                self.gas.charge(cost::WRITE_BYTE * (key.len() + v.len()) as u64, "WritePerByte")?;
+            }
+            None => self.gas.charge(cost::DELETE, "Delete")?,
+        }
+        self.rows_written += 1;
+        let old = self.view.overlay.insert(key.clone(), value);
+        self.undo.push((key, old));
+        Ok(())
+    }
+
+    /// Keeps writes and events only if `f` succeeds; gas stays spent. Nests.
+    ///
+    /// ```compile_fail,E0283
+    /// # use kernel::*; struct E; impl From<Fault> for E { fn from(_: Fault) -> E { E } }
+    /// # fn g(_: &mut Ctx) -> Result<(), Fault> { Ok(()) }
+    /// // The closure must name its error when the result is followed by `?`.
+    /// fn f(ctx: &mut Ctx) -> Result<(), E> { ctx.atomic(|ctx| { g(ctx)?; Ok(()) })?; Ok(()) }
+    /// ```
+    pub fn atomic<T, E>(&mut self, f: impl FnOnce(&mut Ctx) -> Result<T, E>) -> Result<T, E> {
+        let (undo, events) = (self.undo.len(), self.events.len());
+        let result = f(self);
+        if result.is_err() {
+            for (key, old) in self.undo.drain(undo..).rev() {
+                match old {
+                    Some(value) => self.view.overlay.insert(key, value),
+                    None => self.view.overlay.remove(&key),
+                };
+            }
+            self.events.truncate(events);
+        }
+        result
+    }
+}

@@ -1,0 +1,11 @@
+//! Scenarios of the market over the memory store, with the real modules below it.
+
+mod bids;
+mod deployments;
+mod due;
+mod golden;
+mod leases;
+mod queries;
+mod random;
+mod usage;
+mod world;

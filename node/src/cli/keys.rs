@@ -1,0 +1,215 @@
+//! `virtengine keys`.
+
+use super::context::{Context, Output};
+use anyhow::{Context as _, bail};
+use clap::{Args, Subcommand};
+use client::address::Prefix;
+use client::keyring::{KeyOutput, to_yaml};
+use client::keys::{HdPath, Mnemonic};
+use std::path::PathBuf;
+
+/// Cosmos' coin type in BIP-44 paths.
+const COIN_TYPE: u32 = 118;
+
+#[derive(Subcommand)]
+pub enum Keys {
+    /// Make a key, or recover one from its mnemonic
+    Add(Add),
+    /// All keys
+    List {
+        /// Names alone
+        #[arg(long, short)]
+        list_names: bool,
+    },
+    /// One key, by name or address
+    Show(Show),
+    /// Remove keys
+    Delete {
+        #[arg(required = true)]
+        names: Vec<String>,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Give a key another name
+    Rename {
+        name: String,
+        new_name: String,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// A key as ASCII armour, encrypted under a pass-phrase
+    Export { name: String },
+    /// Add a key from ASCII armour
+    Import { name: String, file: PathBuf },
+    /// A new mnemonic
+    Mnemonic,
+    /// Both forms of an address: bech32 and hex
+    Parse { address: String },
+}
+
+#[derive(Args)]
+pub struct Add {
+    name: String,
+    /// Ask for the mnemonic of an existing key
+    #[arg(long)]
+    recover: bool,
+    /// Read the mnemonic from a file
+    #[arg(long, value_name = "FILE")]
+    source: Option<PathBuf>,
+    /// Do not print the mnemonic
+    #[arg(long)]
+    no_backup: bool,
+    /// Account number of the HD path
+    #[arg(long, default_value_t = 0)]
+    account: u32,
+    /// Address index of the HD path
+    #[arg(long, default_value_t = 0)]
+    index: u32,
+    /// Not supported yet
+    #[arg(long)]
+    ledger: bool,
+}
+
+#[derive(Args)]
+pub struct Show {
+    name: String,
+    /// The address alone
+    #[arg(long, short, conflicts_with = "pubkey")]
+    address: bool,
+    /// The public key alone, as JSON on one line
+    #[arg(long, short)]
+    pubkey: bool,
+    /// The prefix of the address: acc, val or cons
+    #[arg(long, default_value = "acc", value_parser = parse_prefix)]
+    bech: Prefix,
+}
+
+fn parse_prefix(text: &str) -> Result<Prefix, String> {
+    match text {
+        "acc" => Ok(Prefix::Account),
+        "val" => Ok(Prefix::Operator),
+        "cons" => Ok(Prefix::Consensus),
+        _ => Err("expected acc, val or cons".into()),
+    }
+}
+
+fn print(context: &Context, keys: Vec<KeyOutput>) {
+    match context.output {
+        Output::Text => print!("{}", to_yaml(&keys)),
+        Output::Json => println!("{}", serde_json::to_string(&keys).expect("strings")),
+    }
+}
+
+fn print_one(context: &Context, key: KeyOutput) {
+    match context.output {
+        Output::Text => print!("{}", to_yaml(&[key])),
+        Output::Json => println!("{}", key.to_json()),
+    }
+}
+
+impl Keys {
+    pub fn run(self, context: &Context) -> anyhow::Result<()> {
+        let prompt = &context.prompt;
+        match self {
+            Keys::Add(add) => add.run(context)?,
+            Keys::List { list_names } => {
+                let records = context.keyring()?.list()?;
+                if list_names {
+                    records.iter().for_each(|r| println!("{}", r.name));
+                } else {
+                    print(context, records.iter().map(|r| r.output(Prefix::Account)).collect());
+                }
+            }
+            Keys::Show(show) => {
+                let record = context.keyring()?.get(&show.name)?;
+                if show.address {
+                    println!("{}", record.address().to_bech32(show.bech));
+                } else if show.pubkey {
+                    println!("{}", record.public_key.to_json());
+                } else {
+                    print_one(context, record.output(show.bech));
+                }
+            }
+            Keys::Delete { names, yes } => {
+                let keyring = context.keyring()?;
+                for name in names {
+                    keyring.get(&name)?;
+                    if !yes && !prompt.confirm(&format!("Key {name} will be deleted; without its mnemonic it is lost. Continue?"))? {
+                        bail!("key {name} was kept");
+                    }
+                    keyring.delete(&name)?;
+                    eprintln!("key {name} is deleted");
+                }
+            }
+            Keys::Rename { name, new_name, yes } => {
+                if !yes && !prompt.confirm(&format!("Key {name} will be renamed to {new_name}. Continue?"))? {
+                    bail!("key {name} was kept");
+                }
+                context.keyring()?.rename(&name, &new_name)?;
+                eprintln!("key {name} is now {new_name}");
+            }
+            Keys::Export { name } => {
+                let keyring = context.keyring()?;
+                keyring.get(&name)?;
+                let passphrase = prompt.secret("Enter passphrase to encrypt the exported key:")?;
+                print!("{}", keyring.export_armored(&name, &passphrase)?);
+            }
+            Keys::Import { name, file } => {
+                let armor = super::context::read(&file)?;
+                let keyring = context.keyring()?;
+                let passphrase = prompt.secret("Enter passphrase to decrypt your key:")?;
+                keyring.import_armored(&name, &armor, &passphrase)?;
+                eprintln!("key {name} is imported");
+            }
+            Keys::Mnemonic => println!("{}", *Mnemonic::generate().phrase()),
+            Keys::Parse { address } => parse(context, &address)?,
+        }
+        Ok(())
+    }
+}
+
+impl Add {
+    fn run(self, context: &Context) -> anyhow::Result<()> {
+        if self.ledger {
+            bail!("--ledger: hardware keys are not supported yet");
+        }
+        let mnemonic = match (&self.source, self.recover) {
+            (Some(file), _) => Some(Mnemonic::parse(super::context::read(file)?.trim())?),
+            (None, true) => Some(Mnemonic::parse(context.prompt.line("Enter your bip39 mnemonic")?.trim())?),
+            (None, false) => None,
+        };
+        let new = mnemonic.is_none();
+        let path = HdPath::bip44(COIN_TYPE, self.account, self.index)?;
+        let (record, mnemonic) = context.keyring()?.add(&self.name, mnemonic, &path)?;
+        let mut output = record.output(Prefix::Account);
+        let show = new && !self.no_backup;
+        if context.output == Output::Json {
+            if show {
+                output.mnemonic = Some(mnemonic.phrase().to_string());
+            }
+            println!("{}", output.to_json());
+            return Ok(());
+        }
+        print!("{}", to_yaml(&[output]));
+        if show {
+            eprintln!("\n**Important** write this mnemonic phrase in a safe place.");
+            eprintln!("It is the only way to recover your account if you ever forget your password.\n");
+            eprintln!("{}", *mnemonic.phrase());
+        }
+        Ok(())
+    }
+}
+
+fn parse(context: &Context, text: &str) -> anyhow::Result<()> {
+    use client::address::{Address, decode};
+    let raw = match hex::decode(text) {
+        Ok(raw) => raw,
+        Err(_) => decode(text).map_err(anyhow::Error::msg).with_context(|| format!("{text:?}: expected hex or bech32"))?.1,
+    };
+    let address = Address::new(&raw)?;
+    let forms: Vec<String> = [Prefix::Account, Prefix::Operator, Prefix::Consensus].iter().map(|p| address.to_bech32(*p)).collect();
+    context.print(&serde_json::json!({ "bytes": hex::encode_upper(&raw), "formats": forms }));
+    Ok(())
+}

@@ -1,0 +1,103 @@
+//! The command line: one file per group of commands. Standard output carries results and nothing else; prompts and
+//! hints go to standard error.
+
+mod context;
+mod debug;
+mod genesis;
+mod init;
+mod keys;
+mod query;
+mod start;
+mod status;
+mod tx;
+mod usage;
+
+pub use context::{Context, Global, Output};
+
+use clap::{CommandFactory, Parser, Subcommand};
+use std::process::ExitCode;
+
+/// An open marketplace for compute: the node and its command line.
+#[derive(Parser)]
+#[command(name = "virtengine", version, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Write the files of a new node: keys, configuration and an empty genesis
+    Init(init::Init),
+    /// Run the node
+    Start(start::Start),
+    /// Keys and addresses
+    #[command(subcommand)]
+    Keys(keys::Keys),
+    /// Make, sign and send a transaction
+    #[command(subcommand)]
+    Tx(tx::Tx),
+    /// Ask a node about the chain
+    #[command(subcommand, visible_alias = "q")]
+    Query(query::Query),
+    /// Make and check the genesis document
+    #[command(subcommand)]
+    Genesis(genesis::Genesis),
+    /// What the node says of itself
+    Status,
+    /// Look into a stopped node's state
+    #[command(subcommand)]
+    Debug(debug::Debug),
+    /// The state of a stopped node as a genesis document
+    Export(debug::Export),
+    /// The version of this program
+    Version {
+        /// With what it was built from
+        #[arg(long)]
+        long: bool,
+    },
+    /// A completion script for a shell
+    Completion { shell: clap_complete::Shell },
+}
+
+impl Cli {
+    /// Runs the command and reports what went wrong, as JSON where JSON was asked for.
+    pub fn run(self) -> ExitCode {
+        let output = self.global.output;
+        match self.dispatch() {
+            Ok(code) => code,
+            Err(e) => {
+                match output {
+                    Some(Output::Json) => eprintln!("{}", serde_json::json!({ "error": format!("{e:#}") })),
+                    _ => eprintln!("Error: {e:#}"),
+                }
+                ExitCode::FAILURE
+            }
+        }
+    }
+
+    fn dispatch(self) -> anyhow::Result<ExitCode> {
+        let context = Context::load(self.global)?;
+        match self.command {
+            Command::Init(x) => x.run(&context)?,
+            Command::Start(x) => return x.run(context),
+            Command::Keys(x) => x.run(&context)?,
+            Command::Tx(x) => block_on(x.run(&context))?,
+            Command::Query(x) => block_on(x.run(&context))?,
+            Command::Genesis(x) => x.run(&context)?,
+            Command::Status => block_on(status::run(&context))?,
+            Command::Debug(x) => return x.run(&context),
+            Command::Export(x) => x.run(&context)?,
+            Command::Version { long } => status::version(&context, long)?,
+            Command::Completion { shell } => clap_complete::generate(shell, &mut Cli::command(), "virtengine", &mut std::io::stdout()),
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Commands that talk to a node need no more than one thread.
+fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
+}

@@ -1,0 +1,472 @@
+//! `virtengine query`: each command is one gRPC path, asked over the node's RPC and printed as JSON or YAML.
+
+use super::Context;
+use anyhow::{Context as _, bail};
+use clap::{Args, Subcommand};
+use client::rpc::Rpc;
+use client::tx;
+use serde_json::{Map, Value, json};
+use std::time::Duration;
+
+#[derive(Subcommand)]
+pub enum Query {
+    /// Accounts: keys, numbers, sequences
+    #[command(subcommand)]
+    Auth(Auth),
+    /// Balances and supply
+    #[command(subcommand)]
+    Bank(Bank),
+    /// Validators
+    #[command(subcommand)]
+    Staking(Staking),
+    /// Registered providers
+    #[command(subcommand)]
+    Provider(Provider),
+    /// Recipient keys
+    #[command(subcommand)]
+    Encryption(Encryption),
+    /// Deployments and their groups
+    #[command(subcommand)]
+    Deployment(Deployment),
+    /// Orders, bids and leases
+    #[command(subcommand)]
+    Market(Market),
+    /// The money behind deployments
+    #[command(subcommand)]
+    Escrow(Escrow),
+    /// The parameters of all our modules
+    Params,
+    /// A transaction by its hash
+    Tx { hash: String },
+    /// Wait until a transaction is in a block
+    WaitTx {
+        hash: String,
+        /// How long, in seconds
+        #[arg(long, default_value_t = 60)]
+        timeout: u64,
+    },
+    /// A block by its height
+    Block {
+        /// The newest when left out
+        height: Option<u64>,
+    },
+}
+
+/// Pages of a list.
+#[derive(Args, Default)]
+pub struct Pages {
+    /// Rows per page, at most 1000
+    #[arg(long)]
+    limit: Option<u64>,
+    /// Go on where the last page's next_key says
+    #[arg(long, value_name = "BASE64")]
+    page_key: Option<String>,
+    /// The page's number, from 1, instead of a key
+    #[arg(long, conflicts_with = "page_key")]
+    page: Option<u64>,
+    /// Rows to skip, instead of a key
+    #[arg(long, conflicts_with_all = ["page_key", "page"])]
+    offset: Option<u64>,
+    /// Count all rows
+    #[arg(long)]
+    count_total: bool,
+    /// From the end
+    #[arg(long)]
+    reverse: bool,
+}
+
+impl Pages {
+    fn json(&self) -> Value {
+        let limit = self.limit.unwrap_or(100);
+        let offset = self.offset.unwrap_or_else(|| self.page.unwrap_or(1).saturating_sub(1).saturating_mul(limit));
+        json!({ "key": self.page_key, "offset": offset, "limit": limit, "count_total": self.count_total, "reverse": self.reverse })
+    }
+}
+
+/// The parts of an order's or lease's id; what is left out matches everything.
+#[derive(Args, Default)]
+pub struct Filter {
+    /// The tenant's address
+    #[arg(long)]
+    owner: Option<String>,
+    #[arg(long)]
+    dseq: Option<u64>,
+    #[arg(long)]
+    gseq: Option<u32>,
+    #[arg(long)]
+    oseq: Option<u32>,
+    #[arg(long)]
+    state: Option<String>,
+    #[command(flatten)]
+    pages: Pages,
+}
+
+#[derive(Args, Default)]
+pub struct ProviderFilter {
+    #[command(flatten)]
+    filter: Filter,
+    /// The provider's address
+    #[arg(long)]
+    provider: Option<String>,
+}
+
+/// A whole id.
+#[derive(Args)]
+pub struct OrderId {
+    #[arg(long)]
+    owner: String,
+    #[arg(long)]
+    dseq: u64,
+    #[arg(long, default_value_t = 1)]
+    gseq: u32,
+    #[arg(long, default_value_t = 1)]
+    oseq: u32,
+}
+
+#[derive(Args)]
+pub struct BidId {
+    #[command(flatten)]
+    order: OrderId,
+    #[arg(long)]
+    provider: String,
+}
+
+#[derive(Subcommand)]
+pub enum Auth {
+    /// One account
+    Account { address: String },
+    Accounts(Pages),
+    Params,
+}
+
+#[derive(Subcommand)]
+pub enum Bank {
+    /// What an account owns
+    #[command(visible_alias = "balance")]
+    Balances {
+        address: String,
+        /// Only this denomination
+        #[arg(long)]
+        denom: Option<String>,
+        #[command(flatten)]
+        pages: Pages,
+    },
+    /// All that there is
+    #[command(visible_alias = "total")]
+    TotalSupply(Pages),
+    /// Who owns a denomination
+    DenomOwners {
+        denom: String,
+        #[command(flatten)]
+        pages: Pages,
+    },
+    Params,
+}
+
+#[derive(Subcommand)]
+pub enum Staking {
+    Validators(Pages),
+    Validator { address: String },
+    Pool,
+    Params,
+}
+
+#[derive(Subcommand)]
+pub enum Provider {
+    List {
+        /// ACTIVE or INACTIVE
+        #[arg(long, visible_alias = "state")]
+        status: Option<String>,
+        #[command(flatten)]
+        pages: Pages,
+    },
+    Get { owner: String },
+    /// What auditors vouch for
+    SignedAttributes {
+        provider: String,
+        #[command(flatten)]
+        pages: Pages,
+    },
+    Params,
+}
+
+#[derive(Subcommand)]
+pub enum Encryption {
+    /// All keys, or one account's
+    RecipientKeys {
+        address: Option<String>,
+        #[arg(long, conflicts_with = "address")]
+        owner: Option<String>,
+        /// ACTIVE, DEPRECATED, REVOKED or EXPIRED
+        #[arg(long)]
+        state: Option<String>,
+        #[command(flatten)]
+        pages: Pages,
+    },
+    Params,
+}
+
+#[derive(Subcommand)]
+pub enum Deployment {
+    /// Newest first
+    List {
+        #[arg(long)]
+        owner: Option<String>,
+        #[arg(long)]
+        dseq: Option<u64>,
+        /// active or closed
+        #[arg(long)]
+        state: Option<String>,
+        #[command(flatten)]
+        pages: Pages,
+    },
+    Get {
+        #[arg(long)]
+        owner: String,
+        #[arg(long)]
+        dseq: u64,
+    },
+    #[command(subcommand)]
+    Group(Group),
+    Params,
+}
+
+#[derive(Subcommand)]
+pub enum Group {
+    Get {
+        #[arg(long)]
+        owner: String,
+        #[arg(long)]
+        dseq: u64,
+        #[arg(long, default_value_t = 1)]
+        gseq: u32,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum Market {
+    #[command(subcommand)]
+    Order(Order),
+    #[command(subcommand)]
+    Bid(Bid),
+    #[command(subcommand)]
+    Lease(Lease),
+    /// As `order list`
+    Orders(Filter),
+    /// As `bid list`
+    Bids(ProviderFilter),
+    /// As `lease list`
+    Leases(ProviderFilter),
+    Params,
+}
+
+#[derive(Subcommand)]
+pub enum Order {
+    List(Filter),
+    Get(OrderId),
+}
+
+#[derive(Subcommand)]
+pub enum Bid {
+    List(ProviderFilter),
+    Get(BidId),
+}
+
+#[derive(Subcommand)]
+pub enum Lease {
+    List(ProviderFilter),
+    Get(BidId),
+}
+
+#[derive(Subcommand)]
+pub enum Escrow {
+    /// Balances as of now, with when they run out, of the accounts behind leases
+    Account {
+        #[arg(long)]
+        owner: Option<String>,
+        #[arg(long)]
+        provider: Option<String>,
+        #[arg(long)]
+        dseq: Option<u64>,
+        #[command(flatten)]
+        pages: Pages,
+    },
+    Params,
+}
+
+/// A request: service path, and fields of which None and null are left out.
+struct Ask {
+    path: &'static str,
+    fields: Value,
+}
+
+fn ask(path: &'static str, fields: Value) -> Ask {
+    Ask { path, fields }
+}
+
+impl Filter {
+    fn fields(&self) -> Value {
+        json!({ "owner": self.owner, "dseq": self.dseq, "gseq": self.gseq, "oseq": self.oseq, "state": self.state, "pagination": self.pages.json() })
+    }
+}
+
+impl ProviderFilter {
+    fn fields(&self) -> Value {
+        let mut fields = self.filter.fields();
+        fields["provider"] = json!(self.provider);
+        fields
+    }
+}
+
+impl OrderId {
+    fn fields(&self) -> Value {
+        json!({ "owner": self.owner, "dseq": self.dseq, "gseq": self.gseq, "oseq": self.oseq })
+    }
+}
+
+impl BidId {
+    fn fields(&self) -> Value {
+        let mut fields = self.order.fields();
+        fields["provider"] = json!(self.provider);
+        fields
+    }
+}
+
+impl Query {
+    pub async fn run(self, context: &Context) -> anyhow::Result<()> {
+        let rpc = context.rpc()?;
+        let page = |pages: &Pages| json!({ "pagination": pages.json() });
+        let ask = match &self {
+            Query::Params => return params(context, &rpc).await,
+            Query::Tx { hash } => return transaction(context, &rpc, hash).await,
+            Query::WaitTx { hash, timeout } => {
+                tx::wait(&rpc, hash, Duration::from_secs(*timeout)).await?;
+                return transaction(context, &rpc, hash).await;
+            }
+            Query::Block { height } => {
+                let params = height.map_or(json!({}), |h| json!({ "height": h.to_string() }));
+                context.print(&rpc.call("block", params).await?);
+                return Ok(());
+            }
+            Query::Auth(q) => match q {
+                Auth::Account { address } => ask("/cosmos.auth.v1beta1.Query/Account", json!({ "address": address })),
+                Auth::Accounts(p) => ask("/cosmos.auth.v1beta1.Query/Accounts", page(p)),
+                Auth::Params => ask("/cosmos.auth.v1beta1.Query/Params", json!({})),
+            },
+            Query::Bank(q) => match q {
+                Bank::Balances { address, denom: Some(denom), .. } => {
+                    ask("/cosmos.bank.v1beta1.Query/Balance", json!({ "address": address, "denom": denom }))
+                }
+                Bank::Balances { address, pages, .. } => {
+                    ask("/cosmos.bank.v1beta1.Query/AllBalances", json!({ "address": address, "pagination": pages.json() }))
+                }
+                Bank::TotalSupply(p) => ask("/cosmos.bank.v1beta1.Query/TotalSupply", page(p)),
+                Bank::DenomOwners { denom, pages } => {
+                    ask("/cosmos.bank.v1beta1.Query/DenomOwners", json!({ "denom": denom, "pagination": pages.json() }))
+                }
+                Bank::Params => ask("/cosmos.bank.v1beta1.Query/Params", json!({})),
+            },
+            Query::Staking(q) => match q {
+                Staking::Validators(p) => ask("/cosmos.staking.v1beta1.Query/Validators", page(p)),
+                Staking::Validator { address } => ask("/cosmos.staking.v1beta1.Query/Validator", json!({ "validator_addr": address })),
+                Staking::Pool => ask("/cosmos.staking.v1beta1.Query/Pool", json!({})),
+                Staking::Params => ask("/cosmos.staking.v1beta1.Query/Params", json!({})),
+            },
+            Query::Provider(q) => match q {
+                Provider::List { status, pages } => {
+                    ask("/virtengine.provider.v1.Query/Providers", json!({ "status": status, "pagination": pages.json() }))
+                }
+                Provider::Get { owner } => ask("/virtengine.provider.v1.Query/Provider", json!({ "owner": owner })),
+                Provider::SignedAttributes { provider, pages } => {
+                    ask("/virtengine.provider.v1.Query/SignedAttributes", json!({ "provider": provider, "pagination": pages.json() }))
+                }
+                Provider::Params => ask("/virtengine.provider.v1.Query/Params", json!({})),
+            },
+            Query::Encryption(q) => match q {
+                Encryption::RecipientKeys { address, owner, state, pages } => ask(
+                    "/virtengine.encryption.v1.Query/RecipientKeys",
+                    json!({ "owner": address.as_ref().or(owner.as_ref()), "state": state, "pagination": pages.json() }),
+                ),
+                Encryption::Params => ask("/virtengine.encryption.v1.Query/Params", json!({})),
+            },
+            Query::Deployment(q) => match q {
+                Deployment::List { owner, dseq, state, pages } => ask(
+                    "/virtengine.deployment.v1.Query/Deployments",
+                    json!({ "owner": owner, "dseq": dseq, "state": state, "pagination": pages.json() }),
+                ),
+                Deployment::Get { owner, dseq } => {
+                    ask("/virtengine.deployment.v1.Query/Deployment", json!({ "owner": owner, "dseq": dseq }))
+                }
+                Deployment::Group(Group::Get { owner, dseq, gseq }) => {
+                    ask("/virtengine.deployment.v1.Query/Group", json!({ "owner": owner, "dseq": dseq, "gseq": gseq }))
+                }
+                Deployment::Params => ask("/virtengine.deployment.v1.Query/Params", json!({})),
+            },
+            Query::Market(q) => match q {
+                Market::Order(Order::List(f)) | Market::Orders(f) => ask("/virtengine.market.v1.Query/Orders", f.fields()),
+                Market::Order(Order::Get(id)) => ask("/virtengine.market.v1.Query/Order", id.fields()),
+                Market::Bid(Bid::List(f)) | Market::Bids(f) => ask("/virtengine.market.v1.Query/Bids", f.fields()),
+                Market::Bid(Bid::Get(id)) => ask("/virtengine.market.v1.Query/Bid", id.fields()),
+                Market::Lease(Lease::List(f)) | Market::Leases(f) => ask("/virtengine.market.v1.Query/Leases", f.fields()),
+                Market::Lease(Lease::Get(id)) => ask("/virtengine.market.v1.Query/Lease", id.fields()),
+                Market::Params => ask("/virtengine.market.v1.Query/Params", json!({})),
+            },
+            Query::Escrow(q) => match q {
+                Escrow::Account { owner, provider, dseq, pages } => ask(
+                    "/virtengine.escrow.v1.Query/Accounts",
+                    json!({ "owner": owner, "provider": provider, "dseq": dseq, "pagination": pages.json() }),
+                ),
+                Escrow::Params => ask("/virtengine.escrow.v1.Query/Params", json!({})),
+            },
+        };
+        context.print(&send(&rpc, ask.path, ask.fields).await?);
+        Ok(())
+    }
+}
+
+/// Asks a path with JSON and gets JSON: the messages' names come from the descriptors.
+pub async fn send(rpc: &Rpc, path: &str, fields: Value) -> anyhow::Result<Value> {
+    let (service, method) = path.trim_start_matches('/').split_once('/').expect("a constant path");
+    let service = proto::descriptors().get_service_by_name(service).expect("a service of our protos");
+    let method = service.methods().find(|m| m.name() == method).expect("a method of our protos");
+    let request = proto::json::from_value(method.input().full_name(), &without_null(fields))?;
+    let answer = rpc.query_bytes(path, &request, 0).await?;
+    Ok(proto::json::to_value(method.output().full_name(), &answer)?)
+}
+
+/// Options that were not given are not sent.
+fn without_null(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            Value::Object(fields.into_iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k, without_null(v))).collect::<Map<_, _>>())
+        }
+        other => other,
+    }
+}
+
+async fn params(context: &Context, rpc: &Rpc) -> anyhow::Result<()> {
+    let mut all = Map::new();
+    for (module, path) in [
+        ("auth", "/cosmos.auth.v1beta1.Query/Params"),
+        ("bank", "/cosmos.bank.v1beta1.Query/Params"),
+        ("staking", "/cosmos.staking.v1beta1.Query/Params"),
+        ("provider", "/virtengine.provider.v1.Query/Params"),
+        ("encryption", "/virtengine.encryption.v1.Query/Params"),
+        ("escrow", "/virtengine.escrow.v1.Query/Params"),
+        ("deployment", "/virtengine.deployment.v1.Query/Params"),
+        ("market", "/virtengine.market.v1.Query/Params"),
+    ] {
+        all.insert(module.into(), send(rpc, path, json!({})).await?["params"].take());
+    }
+    context.print(&Value::Object(all));
+    Ok(())
+}
+
+async fn transaction(context: &Context, rpc: &Rpc, hash: &str) -> anyhow::Result<()> {
+    if hash.len() != 64 || hex::decode(hash).is_err() {
+        bail!("hash {hash:?}: expected 64 hex digits");
+    }
+    let found = rpc.tx(hash).await?.with_context(|| format!("tx not found: {hash}"))?;
+    context.print(&super::tx::shown(&found));
+    Ok(())
+}

@@ -1,0 +1,780 @@
+//! `virtengine tx`: messages from flags, then one way to estimate, sign, send and wait.
+
+use super::context::{Context, read};
+use super::usage;
+use anyhow::{Context as _, anyhow, bail};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use clap::{Args, Subcommand, ValueEnum};
+use client::address::{Address, Prefix};
+use client::keyring::{Keyring, Record, parse_recipient_key};
+use client::rpc::Rpc;
+use client::sdl::Sdl;
+use client::tx::{Signer, Unsigned, account, any, broadcast, public_key, wait};
+use proto::Any;
+use proto::cosmos::bank::v1beta1::MsgSend;
+use proto::cosmos::base::v1beta1::Coin;
+use proto::virtengine::base::v1::{Attribute, BidId, DeploymentId};
+use proto::virtengine::{deployment::v1 as d, encryption::v1 as k, escrow::v1 as e, market::v1 as m, provider::v1 as p};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::time::Duration;
+
+const DEFAULT_GAS_ADJUSTMENT: f64 = 1.5;
+const DEFAULT_GAS_PRICES: &str = "0.025uve";
+/// How long the default mode waits for a block.
+const WAIT: Duration = Duration::from_secs(60);
+
+#[derive(Subcommand)]
+pub enum Tx {
+    /// Money
+    #[command(subcommand)]
+    Bank(Bank),
+    /// The registry of providers
+    #[command(subcommand)]
+    Provider(Provider),
+    /// Recipient keys
+    #[command(subcommand)]
+    Encryption(Encryption),
+    /// What a tenant wants to run
+    #[command(subcommand)]
+    Deployment(Deployment),
+    /// Bids and leases
+    #[command(subcommand)]
+    Market(Market),
+    /// The money behind deployments, and usage
+    #[command(subcommand)]
+    Escrow(Escrow),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Mode {
+    /// Wait until it is in a block
+    Block,
+    /// Wait until the mempool has checked it
+    Sync,
+    /// Do not wait
+    Async,
+}
+
+/// Flags of every transaction.
+#[derive(Args)]
+#[command(next_help_heading = "Transaction options")]
+pub struct TxFlags {
+    /// Who signs: a key's name or address
+    #[arg(long)]
+    from: Option<String>,
+    /// The gas limit, or auto [default: auto]
+    #[arg(long)]
+    gas: Option<String>,
+    /// What the estimate is multiplied with under --gas auto [default: 1.5]
+    #[arg(long)]
+    gas_adjustment: Option<f64>,
+    /// The price of a unit of gas, like 0.025uve
+    #[arg(long, conflicts_with = "fees")]
+    gas_prices: Option<String>,
+    /// The fee as a whole, like 5000uve
+    #[arg(long)]
+    fees: Option<String>,
+    /// Do not ask before sending
+    #[arg(long, short)]
+    yes: bool,
+    /// A note that everybody can read
+    #[arg(long, default_value = "")]
+    note: String,
+    /// [default: block]
+    #[arg(long, short)]
+    broadcast_mode: Option<Mode>,
+    /// Instead of asking the node
+    #[arg(long, short)]
+    sequence: Option<u64>,
+    /// Instead of asking the node
+    #[arg(long, short)]
+    account_number: Option<u64>,
+    /// The last block that may hold it
+    #[arg(long, default_value_t = 0)]
+    timeout_height: u64,
+    /// Print the estimate and send nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Subcommand)]
+pub enum Bank {
+    /// Send coins
+    Send {
+        /// A key's name or address
+        from: String,
+        to: String,
+        amount: String,
+        #[command(flatten)]
+        flags: TxFlags,
+    },
+}
+
+/// What an owner says of its provider.
+#[derive(Args)]
+pub struct Details {
+    #[arg(long)]
+    name: String,
+    /// How to reach the operator
+    #[arg(long)]
+    contact: String,
+    #[arg(long, default_value = "")]
+    website: String,
+    /// The gateway's URL
+    #[arg(long, default_value = "")]
+    host_uri: String,
+    /// key=value, several times
+    #[arg(long = "attribute", value_parser = attribute)]
+    attributes: Vec<Attribute>,
+    /// A key that may bid and report in the owner's name
+    #[arg(long, default_value = "")]
+    operator: String,
+    /// Where earnings are paid
+    #[arg(long, default_value = "")]
+    payout: String,
+    /// SHA-256 of the gateway's certificate, in hex
+    #[arg(long, default_value = "")]
+    gateway_fingerprint: String,
+}
+
+#[derive(Subcommand)]
+pub enum Provider {
+    /// Register the signer as a provider
+    Create {
+        #[command(flatten)]
+        details: Details,
+        #[arg(long, default_value = "")]
+        deposit: String,
+        #[command(flatten)]
+        flags: TxFlags,
+    },
+    /// Replace all details
+    Update {
+        #[command(flatten)]
+        details: Details,
+        #[command(flatten)]
+        flags: TxFlags,
+    },
+    /// ACTIVE or INACTIVE
+    SetStatus {
+        status: String,
+        #[command(flatten)]
+        flags: TxFlags,
+    },
+    /// Leave the registry and get the deposit back
+    Delete {
+        #[command(flatten)]
+        flags: TxFlags,
+    },
+    /// Vouch for a provider's attributes
+    SignAttributes {
+        provider: String,
+        #[arg(long = "attribute", value_parser = attribute, required = true)]
+        attributes: Vec<Attribute>,
+        #[command(flatten)]
+        flags: TxFlags,
+    },
+    /// Vouch no longer
+    DeleteSignedAttributes {
+        provider: String,
+        #[command(flatten)]
+        flags: TxFlags,
+    },
+}
+
+#[derive(Args)]
+pub struct NewKey {
+    #[arg(long, default_value = client::envelope::ALGORITHM)]
+    algorithm: String,
+    /// 32 bytes in base64 or hex, or what `keys show --pubkey` prints for a key of this keyring
+    #[arg(long)]
+    public_key: String,
+    #[arg(long, default_value = "")]
+    label: String,
+    /// RFC 3339; the key does not expire without it
+    #[arg(long, value_name = "TIME")]
+    expires_at: Option<String>,
+}
+
+#[derive(Subcommand)]
+pub enum Encryption {
+    /// Register a key that secrets can be sealed to
+    RegisterRecipientKey {
+        #[command(flatten)]
+        key: NewKey,
+        #[command(flatten)]
+        flags: TxFlags,
+    },
+    /// Put a new key in the place of an old one
+    RotateRecipientKey {
+        /// The old key's
+        #[arg(long)]
+        fingerprint: String,
+        #[command(flatten)]
+        key: NewKey,
+        #[command(flatten)]
+        flags: TxFlags,
+    },
+    RevokeRecipientKey {
+        #[arg(long)]
+        fingerprint: String,
+        #[command(flatten)]
+        flags: TxFlags,
+    },
+    RelabelRecipientKey {
+        #[arg(long)]
+        fingerprint: String,
+        #[arg(long)]
+        label: String,
+        #[command(flatten)]
+        flags: TxFlags,
+    },
+}
+
+#[derive(Args)]
+pub struct GroupRef {
+    #[arg(long)]
+    dseq: u64,
+    #[arg(long, default_value_t = 1)]
+    gseq: u32,
+    #[command(flatten)]
+    flags: TxFlags,
+}
+
+#[derive(Subcommand)]
+pub enum Deployment {
+    /// Open a deployment from a deployment file
+    Create {
+        file: PathBuf,
+        #[arg(long, default_value = "")]
+        deposit: String,
+        /// A number of one's own instead of the next one
+        #[arg(long, default_value_t = 0)]
+        dseq: u64,
+        #[command(flatten)]
+        flags: TxFlags,
+    },
+    /// Put a new manifest in the place of the old one
+    Update {
+        file: PathBuf,
+        #[arg(long)]
+        dseq: u64,
+        #[command(flatten)]
+        flags: TxFlags,
+    },
+    /// Close all and get back what is left
+    Close {
+        #[arg(long)]
+        dseq: u64,
+        #[command(flatten)]
+        flags: TxFlags,
+    },
+    #[command(subcommand)]
+    Group(Group),
+}
+
+#[derive(Subcommand)]
+pub enum Group {
+    Close(GroupRef),
+    Pause(GroupRef),
+    Start(GroupRef),
+}
+
+/// An order's or lease's id.
+#[derive(Args)]
+pub struct Id {
+    /// The tenant's address
+    #[arg(long)]
+    owner: Option<String>,
+    #[arg(long)]
+    dseq: u64,
+    #[arg(long, default_value_t = 1)]
+    gseq: u32,
+    #[arg(long, default_value_t = 1)]
+    oseq: u32,
+    /// The provider's address
+    #[arg(long)]
+    provider: Option<String>,
+}
+
+#[derive(Subcommand)]
+pub enum Market {
+    #[command(subcommand)]
+    Bid(Bid),
+    #[command(subcommand)]
+    Lease(Lease),
+}
+
+#[derive(Subcommand)]
+pub enum Bid {
+    /// Offer to serve an order
+    Create {
+        #[command(flatten)]
+        id: Id,
+        /// Per hour, for the whole group
+        #[arg(long)]
+        price: String,
+        #[arg(long)]
+        deposit: String,
+        #[command(flatten)]
+        flags: TxFlags,
+    },
+    /// Take an offer back, or end the lease that it became
+    Close {
+        #[command(flatten)]
+        id: Id,
+        /// unstable, decommission, unspecified or manifest_timeout
+        #[arg(long, default_value = "none", hide_default_value = true)]
+        reason: String,
+        #[command(flatten)]
+        flags: TxFlags,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum Lease {
+    /// Accept a bid
+    Create {
+        #[command(flatten)]
+        id: Id,
+        #[command(flatten)]
+        flags: TxFlags,
+    },
+    Close {
+        #[command(flatten)]
+        id: Id,
+        /// Offer the group again at once
+        #[arg(long)]
+        reoffer: bool,
+        #[command(flatten)]
+        flags: TxFlags,
+    },
+    /// Announce, as its provider, that a lease will be closed
+    Reclaim {
+        #[command(flatten)]
+        id: Id,
+        #[command(flatten)]
+        flags: TxFlags,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum Escrow {
+    /// Pay into a deployment's account
+    Deposit {
+        #[arg(long)]
+        owner: Option<String>,
+        #[arg(long)]
+        dseq: u64,
+        #[arg(long)]
+        amount: String,
+        #[command(flatten)]
+        flags: TxFlags,
+    },
+    /// Take back what exceeds the runway
+    WithdrawSpare {
+        #[arg(long)]
+        dseq: u64,
+        #[command(flatten)]
+        flags: TxFlags,
+    },
+    /// Report what a lease has used, from a JSON file with one record or a list
+    SubmitUsage {
+        file: PathBuf,
+        #[command(flatten)]
+        flags: TxFlags,
+    },
+}
+
+fn attribute(text: &str) -> Result<Attribute, String> {
+    let (key, value) = text.split_once('=').ok_or("expected key=value")?;
+    Ok(Attribute { key: key.into(), value: value.into() })
+}
+
+/// Coins like `10uve,3atom`.
+pub fn coins(field: &str, text: &str) -> anyhow::Result<Vec<Coin>> {
+    let coins = text.split(',').map(|part| coin(field, part.trim())).collect::<anyhow::Result<Vec<_>>>()?;
+    Ok(coins)
+}
+
+/// One coin like `50uve`.
+pub fn coin(field: &str, text: &str) -> anyhow::Result<Coin> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (amount, denom) = text.split_at(digits);
+    let fits = amount.parse::<u128>().is_ok();
+    if !fits || !denom.starts_with(|c: char| c.is_ascii_alphabetic()) || denom.contains(|c: char| c.is_whitespace()) {
+        bail!("{field} {text:?}: expected a whole number and a denomination, like 5000uve");
+    }
+    let amount: u128 = amount.parse().expect("checked above");
+    Ok(Coin { denom: denom.into(), amount: amount.to_string() })
+}
+
+/// The signer of a command: the keyring, the key and its address.
+pub struct From {
+    pub keyring: Keyring,
+    pub record: Record,
+    pub address: String,
+}
+
+fn signer(context: &Context, name: Option<&str>) -> anyhow::Result<From> {
+    let name = name.context("--from: say who signs, with a key's name or address")?;
+    let keyring = context.keyring()?;
+    let record = keyring.get(name)?;
+    let address = record.address().to_bech32(Prefix::Account);
+    Ok(From { keyring, record, address })
+}
+
+fn account_address(field: &str, text: &str) -> anyhow::Result<String> {
+    text.parse::<Address>().map_err(|e| anyhow!("{field}: {e}"))?;
+    Ok(text.to_string())
+}
+
+impl Details {
+    fn wire(self) -> p::Details {
+        p::Details {
+            name: self.name,
+            contact: self.contact,
+            website: self.website,
+            host_uri: self.host_uri,
+            attributes: self.attributes,
+            operator: self.operator,
+            payout: self.payout,
+            gateway_fingerprint: self.gateway_fingerprint,
+        }
+    }
+}
+
+impl Id {
+    /// Tenant or provider that are left out are the signer.
+    fn wire(&self, tenant: Option<&str>, provider: Option<&str>) -> anyhow::Result<BidId> {
+        let part = |field: &str, set: &Option<String>, default: Option<&str>| match (set, default) {
+            (Some(text), _) => account_address(field, text),
+            (None, Some(default)) => Ok(default.to_string()),
+            (None, None) => bail!("--{field}: expected an address"),
+        };
+        Ok(BidId {
+            owner: part("owner", &self.owner, tenant)?,
+            dseq: self.dseq,
+            gseq: self.gseq,
+            oseq: self.oseq,
+            provider: part("provider", &self.provider, provider)?,
+        })
+    }
+}
+
+impl Tx {
+    pub async fn run(self, context: &Context) -> anyhow::Result<()> {
+        let rpc = context.rpc()?;
+        let (flags, from, messages) = match self {
+            Tx::Bank(Bank::Send { from, to, amount, flags }) => {
+                let from = signer(context, Some(&from))?;
+                let amount = coins("amount", &amount)?;
+                let msg = MsgSend { from_address: from.address.clone(), to_address: account_address("to", &to)?, amount };
+                (flags, from, vec![any(&msg)])
+            }
+            Tx::Provider(x) => x.build(context)?,
+            Tx::Encryption(x) => x.build(context)?,
+            Tx::Deployment(x) => x.build(context)?,
+            Tx::Market(x) => x.build(context)?,
+            Tx::Escrow(x) => x.build(context, &rpc).await?,
+        };
+        flags.send(context, &rpc, from, messages).await
+    }
+}
+
+type Built = (TxFlags, From, Vec<Any>);
+
+impl Provider {
+    fn build(self, context: &Context) -> anyhow::Result<Built> {
+        Ok(match self {
+            Provider::Create { details, deposit, flags } => {
+                let deposit = coin("--deposit", &deposit)?;
+                let from = signer(context, flags.from.as_deref())?;
+                let msg = p::MsgCreateProvider { owner: from.address.clone(), details: Some(details.wire()), deposit: Some(deposit) };
+                (flags, from, vec![any(&msg)])
+            }
+            Provider::Update { details, flags } => {
+                let from = signer(context, flags.from.as_deref())?;
+                let msg = p::MsgUpdateProvider { owner: from.address.clone(), details: Some(details.wire()) };
+                (flags, from, vec![any(&msg)])
+            }
+            Provider::SetStatus { status, flags } => {
+                let set = p::provider::Status::from_str_name(&status.to_uppercase())
+                    .filter(|s| *s != p::provider::Status::Unspecified)
+                    .with_context(|| format!("status {status:?}: expected ACTIVE or INACTIVE"))?;
+                let from = signer(context, flags.from.as_deref())?;
+                let msg = p::MsgSetProviderStatus { owner: from.address.clone(), status: set as i32 };
+                (flags, from, vec![any(&msg)])
+            }
+            Provider::Delete { flags } => {
+                let from = signer(context, flags.from.as_deref())?;
+                let msg = p::MsgDeleteProvider { owner: from.address.clone() };
+                (flags, from, vec![any(&msg)])
+            }
+            Provider::SignAttributes { provider, attributes, flags } => {
+                let from = signer(context, flags.from.as_deref())?;
+                let provider = account_address("provider", &provider)?;
+                let msg = p::MsgSignProviderAttributes { auditor: from.address.clone(), provider, attributes };
+                (flags, from, vec![any(&msg)])
+            }
+            Provider::DeleteSignedAttributes { provider, flags } => {
+                let from = signer(context, flags.from.as_deref())?;
+                let provider = account_address("provider", &provider)?;
+                let msg = p::MsgDeleteSignedAttributes { auditor: from.address.clone(), provider };
+                (flags, from, vec![any(&msg)])
+            }
+        })
+    }
+}
+
+impl Encryption {
+    fn build(self, context: &Context) -> anyhow::Result<Built> {
+        let time = |text: Option<String>| -> anyhow::Result<_> {
+            text.map(|t| usage::parse_time(&t).context("--expires-at")).transpose()
+        };
+        let public = |from: &From, key: &NewKey| -> anyhow::Result<Vec<u8>> {
+            Ok(parse_recipient_key(&key.public_key, &from.keyring).context("--public-key")?.to_bytes().to_vec())
+        };
+        Ok(match self {
+            Encryption::RegisterRecipientKey { key, flags } => {
+                let from = signer(context, flags.from.as_deref())?;
+                let public_key = public(&from, &key)?;
+                let NewKey { algorithm, label, expires_at, .. } = key;
+                let owner = from.address.clone();
+                let msg = k::MsgRegisterRecipientKey { owner, algorithm, public_key, label, expires_at: time(expires_at)? };
+                (flags, from, vec![any(&msg)])
+            }
+            Encryption::RotateRecipientKey { fingerprint, key, flags } => {
+                let from = signer(context, flags.from.as_deref())?;
+                let public_key = public(&from, &key)?;
+                let NewKey { algorithm, label, expires_at, .. } = key;
+                let owner = from.address.clone();
+                let msg = k::MsgRotateRecipientKey { owner, fingerprint, algorithm, public_key, label, expires_at: time(expires_at)? };
+                (flags, from, vec![any(&msg)])
+            }
+            Encryption::RevokeRecipientKey { fingerprint, flags } => {
+                let from = signer(context, flags.from.as_deref())?;
+                let msg = k::MsgRevokeRecipientKey { owner: from.address.clone(), fingerprint };
+                (flags, from, vec![any(&msg)])
+            }
+            Encryption::RelabelRecipientKey { fingerprint, label, flags } => {
+                let from = signer(context, flags.from.as_deref())?;
+                let msg = k::MsgRelabelRecipientKey { owner: from.address.clone(), fingerprint, label };
+                (flags, from, vec![any(&msg)])
+            }
+        })
+    }
+}
+
+/// A deployment file that is in order; otherwise an error with every mistake, a line each.
+fn sdl(file: &std::path::Path) -> anyhow::Result<Sdl> {
+    let text = read(file)?;
+    Sdl::parse(&text).map_err(|problems| {
+        let lines: Vec<String> = problems.iter().map(|p| p.in_file(file.display())).collect();
+        anyhow!("{}", lines.join("\n"))
+    })
+}
+
+impl Deployment {
+    fn build(self, context: &Context) -> anyhow::Result<Built> {
+        Ok(match self {
+            Deployment::Create { file, deposit, dseq, flags } => {
+                let deposit = coin("--deposit", &deposit)?;
+                let sdl = sdl(&file)?;
+                let groups = super::usage::group_specs(&sdl, &file)?;
+                let from = signer(context, flags.from.as_deref())?;
+                let (owner, hash) = (from.address.clone(), sdl.manifest_hash().to_vec());
+                let msg = d::MsgCreateDeployment { owner, dseq, groups, hash, deposit: Some(deposit) };
+                (flags, from, vec![any(&msg)])
+            }
+            Deployment::Update { file, dseq, flags } => {
+                let hash = sdl(&file)?.manifest_hash().to_vec();
+                let from = signer(context, flags.from.as_deref())?;
+                let msg = d::MsgUpdateDeployment { owner: from.address.clone(), dseq, hash };
+                (flags, from, vec![any(&msg)])
+            }
+            Deployment::Close { dseq, flags } => {
+                let from = signer(context, flags.from.as_deref())?;
+                let msg = d::MsgCloseDeployment { owner: from.address.clone(), dseq };
+                (flags, from, vec![any(&msg)])
+            }
+            Deployment::Group(Group::Close(GroupRef { dseq, gseq, flags })) => {
+                let from = signer(context, flags.from.as_deref())?;
+                let msg = d::MsgCloseGroup { owner: from.address.clone(), dseq, gseq };
+                (flags, from, vec![any(&msg)])
+            }
+            Deployment::Group(Group::Pause(GroupRef { dseq, gseq, flags })) => {
+                let from = signer(context, flags.from.as_deref())?;
+                let msg = d::MsgPauseGroup { owner: from.address.clone(), dseq, gseq };
+                (flags, from, vec![any(&msg)])
+            }
+            Deployment::Group(Group::Start(GroupRef { dseq, gseq, flags })) => {
+                let from = signer(context, flags.from.as_deref())?;
+                let msg = d::MsgStartGroup { owner: from.address.clone(), dseq, gseq };
+                (flags, from, vec![any(&msg)])
+            }
+        })
+    }
+}
+
+impl Market {
+    fn build(self, context: &Context) -> anyhow::Result<Built> {
+        Ok(match self {
+            Market::Bid(Bid::Create { id, price, deposit, flags }) => {
+                let (price, deposit) = (coin("--price", &price)?, coin("--deposit", &deposit)?);
+                let from = signer(context, flags.from.as_deref())?;
+                let bid_id = id.wire(None, Some(&from.address))?;
+                let msg = m::MsgCreateBid { signer: from.address.clone(), bid_id: Some(bid_id), price: Some(price), deposit: Some(deposit) };
+                (flags, from, vec![any(&msg)])
+            }
+            Market::Bid(Bid::Close { id, reason, flags }) => {
+                let reason = m::Reason::from_str_name(&reason)
+                    .with_context(|| format!("--reason {reason:?}: expected unstable, decommission, unspecified or manifest_timeout"))?;
+                let from = signer(context, flags.from.as_deref())?;
+                let bid_id = id.wire(None, Some(&from.address))?;
+                let msg = m::MsgCloseBid { signer: from.address.clone(), bid_id: Some(bid_id), reason: reason as i32 };
+                (flags, from, vec![any(&msg)])
+            }
+            Market::Lease(Lease::Create { id, flags }) => {
+                let from = signer(context, flags.from.as_deref())?;
+                let bid_id = id.wire(Some(&from.address), None)?;
+                let msg = m::MsgCreateLease { owner: from.address.clone(), bid_id: Some(bid_id) };
+                (flags, from, vec![any(&msg)])
+            }
+            Market::Lease(Lease::Close { id, reoffer, flags }) => {
+                let from = signer(context, flags.from.as_deref())?;
+                let lease_id = id.wire(Some(&from.address), None)?;
+                let msg = m::MsgCloseLease { owner: from.address.clone(), lease_id: Some(lease_id), reoffer };
+                (flags, from, vec![any(&msg)])
+            }
+            Market::Lease(Lease::Reclaim { id, flags }) => {
+                let from = signer(context, flags.from.as_deref())?;
+                let lease_id = id.wire(None, Some(&from.address))?;
+                let msg = m::MsgStartReclaim { signer: from.address.clone(), lease_id: Some(lease_id) };
+                (flags, from, vec![any(&msg)])
+            }
+        })
+    }
+}
+
+impl Escrow {
+    async fn build(self, context: &Context, rpc: &Rpc) -> anyhow::Result<Built> {
+        Ok(match self {
+            Escrow::Deposit { owner, dseq, amount, flags } => {
+                let amount = coin("--amount", &amount)?;
+                let from = signer(context, flags.from.as_deref())?;
+                let owner = owner.map_or(Ok(from.address.clone()), |o| account_address("--owner", &o))?;
+                let msg = e::MsgDeposit { depositor: from.address.clone(), deployment_id: Some(DeploymentId { owner, dseq }), amount: Some(amount) };
+                (flags, from, vec![any(&msg)])
+            }
+            Escrow::WithdrawSpare { dseq, flags } => {
+                let from = signer(context, flags.from.as_deref())?;
+                let msg = e::MsgWithdrawSpare { owner: from.address.clone(), dseq };
+                (flags, from, vec![any(&msg)])
+            }
+            Escrow::SubmitUsage { file, flags } => {
+                let records = usage::records(rpc, &file).await?;
+                let from = signer(context, flags.from.as_deref())?;
+                let msg = e::MsgSubmitUsage { signer: from.address.clone(), records };
+                (flags, from, vec![any(&msg)])
+            }
+        })
+    }
+}
+
+impl TxFlags {
+    async fn send(self, context: &Context, rpc: &Rpc, from: From, messages: Vec<Any>) -> anyhow::Result<()> {
+        let key = public_key(&from.keyring, &from.record.name)?;
+        let chain_id = context.chain_id(rpc).await?;
+        let (account_number, sequence) = match (self.account_number, self.sequence) {
+            (Some(number), Some(sequence)) => (number, sequence),
+            (number, sequence) => {
+                let known = account(rpc, &from.address).await?;
+                (number.unwrap_or(known.0), sequence.unwrap_or(known.1))
+            }
+        };
+        let signer = Signer { chain_id, account_number, sequence, public_key: key };
+        let mut tx = Unsigned { memo: self.note.clone(), timeout_height: self.timeout_height, ..Unsigned::new(messages) };
+        let gas = self.gas.clone().or(context.gas.clone()).unwrap_or_else(|| "auto".into());
+        if self.dry_run || gas == "auto" {
+            let factor = match self.gas_adjustment {
+                Some(factor) => factor,
+                None => context.gas_adjustment.as_deref().map_or(Ok(DEFAULT_GAS_ADJUSTMENT), str::parse).context("gas-adjustment: expected a number")?,
+            };
+            if !(1.0..=100.0).contains(&factor) {
+                bail!("--gas-adjustment {factor}: expected a number from 1 to 100");
+            }
+            tx.gas = (tx.simulate(rpc, &signer).await? as f64 * factor).ceil() as u64;
+            eprintln!("gas estimate: {}", tx.gas);
+            if self.dry_run {
+                return Ok(());
+            }
+        } else {
+            tx.gas = gas.parse().with_context(|| format!("--gas {gas:?}: expected a number or auto"))?;
+        }
+        tx.fee = match &self.fees {
+            Some(fees) => coins("--fees", fees)?,
+            None => {
+                let prices = self.gas_prices.clone().or(context.gas_prices.clone()).unwrap_or_else(|| DEFAULT_GAS_PRICES.into());
+                app::GasPrices::parse(&prices).map_err(|e| anyhow!("--gas-prices: {e}"))?.fee(tx.gas)
+            }
+        };
+        if !self.yes {
+            let body = json!({ "messages": tx.messages.iter().map(shown_any).collect::<Vec<_>>(), "fee": tx.fee.iter().map(|c| format!("{}{}", c.amount, c.denom)).collect::<Vec<_>>(), "gas": tx.gas });
+            eprintln!("{body}");
+            if !context.prompt.confirm("confirm transaction before signing and broadcasting")? {
+                bail!("cancelled transaction");
+            }
+        }
+        let secret = from.keyring.signer(&from.record.name)?;
+        let bytes = tx.sign(&signer, &secret);
+        let mode = match (self.broadcast_mode, context.broadcast_mode.as_deref()) {
+            (Some(mode), _) => mode,
+            (None, Some(text)) => Mode::from_str(text, true).map_err(|_| anyhow!("broadcast-mode {text:?} in client.toml: expected block, sync or async"))?,
+            (None, None) => Mode::Block,
+        };
+        let sent = broadcast(rpc, &bytes, mode != Mode::Async).await?;
+        if mode != Mode::Block {
+            context.print(&json!({ "txhash": sent.hash, "code": sent.code, "codespace": sent.codespace, "raw_log": sent.log }));
+            return Ok(());
+        }
+        let found = shown(&wait(rpc, &sent.hash, WAIT).await?);
+        if found["code"] != json!(0) {
+            bail!(
+                "transaction {} failed in block {}: {} (codespace {}, code {})",
+                sent.hash,
+                found["height"].as_str().unwrap_or_default(),
+                found["raw_log"].as_str().unwrap_or_default(),
+                found["codespace"].as_str().unwrap_or_default(),
+                found["code"]
+            );
+        }
+        context.print(&found);
+        Ok(())
+    }
+}
+
+fn shown_any(any: &Any) -> Value {
+    use prost::Message;
+    proto::json::to_value("google.protobuf.Any", &any.encode_to_vec()).unwrap_or_else(|_| json!({ "@type": any.type_url }))
+}
+
+/// CometBFT's answer to `tx` as the SDK shows a transaction, with the messages' answers.
+pub fn shown(found: &Value) -> Value {
+    let result = &found["tx_result"];
+    let data = result["data"].as_str().and_then(|d| BASE64_STANDARD.decode(d).ok()).unwrap_or_default();
+    let responses = proto::json::to_value("cosmos.base.abci.v1beta1.TxMsgData", &data).map(|mut d| d["msg_responses"].take()).unwrap_or(json!([]));
+    json!({
+        "height": found["height"],
+        "txhash": found["hash"],
+        "codespace": result["codespace"],
+        "code": result["code"],
+        "raw_log": result["log"],
+        "responses": responses,
+        "gas_wanted": result["gas_wanted"],
+        "gas_used": result["gas_used"],
+        "events": result["events"],
+    })
+}

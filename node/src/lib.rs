@@ -1,0 +1,4 @@
+pub mod abci;
+pub mod engine;
+pub mod cli;
+pub mod server;

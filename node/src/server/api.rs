@@ -1,0 +1,105 @@
+//! The one door to all calls: which services exist, how long a call may take, how many run at once.
+
+use super::services::{self, Services};
+use super::status::{Code, Status};
+use app::{Answer, App};
+use bytes::Bytes;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// The services that are served, by full name; a test holds them against the application's table.
+pub const SERVICES: [&str; 12] = [
+    "cosmos.auth.v1beta1.Query",
+    "cosmos.bank.v1beta1.Query",
+    "cosmos.base.node.v1beta1.Service",
+    "cosmos.base.tendermint.v1beta1.Service",
+    "cosmos.consensus.v1.Query",
+    "cosmos.staking.v1beta1.Query",
+    "cosmos.tx.v1beta1.Service",
+    "virtengine.deployment.v1.Query",
+    "virtengine.encryption.v1.Query",
+    "virtengine.escrow.v1.Query",
+    "virtengine.market.v1.Query",
+    "virtengine.provider.v1.Query",
+];
+
+/// The longest request: CometBFT refuses transactions beyond 1 MiB, and queries are far shorter.
+pub const MAX_REQUEST: usize = 4 << 20;
+/// The longest answer: a block of CometBFT's largest size with its transactions decoded a second time.
+pub const MAX_ANSWER: usize = 256 << 20;
+/// How long a call may take, waiting included: as long as a call of CometBFT's RPC.
+pub const MAX_TIME: Duration = Duration::from_secs(30);
+/// Queries of the state that run at once. They compete with block execution for cores, so more would not be faster.
+const MAX_QUERIES: usize = 16;
+
+/// Metadata of gRPC and header of REST: the height to answer for, and the height that an answer is true for.
+pub const HEIGHT_HEADER: &str = "x-cosmos-block-height";
+
+/// Calls by gRPC path; cheap to clone.
+#[derive(Clone)]
+pub struct Api {
+    app: App,
+    services: Services,
+    queries: Arc<Semaphore>,
+}
+
+impl Api {
+    pub fn new(app: App, services: Services) -> Self {
+        Api { app, services, queries: Arc::new(Semaphore::new(MAX_QUERIES)) }
+    }
+
+    /// Answers a gRPC path with encoded bytes; height 0 is the newest.
+    pub async fn call(&self, path: &str, data: Bytes, height: u64) -> Result<Answer, Status> {
+        served(path)?;
+        let answer = async {
+            match services::serves(path) {
+                true => self.services.answer(path, &data, height).await,
+                false => self.query(path, data, height).await,
+            }
+        };
+        let late = || Status::new(Code::DeadlineExceeded, format!("no answer within {} s", MAX_TIME.as_secs()));
+        tokio::time::timeout(MAX_TIME, answer).await.unwrap_or_else(|_| Err(late()))
+    }
+
+    /// On a thread that may block. A query whose caller has gone keeps its slot until it is done.
+    async fn query(&self, path: &str, data: Bytes, height: u64) -> Result<Answer, Status> {
+        let slot = self.queries.clone().acquire_owned().await.expect("the semaphore is never closed");
+        let (app, path) = (self.app.clone(), path.to_owned());
+        let query = tokio::task::spawn_blocking(move || {
+            let answer = app.query(&path, &data, height);
+            drop(slot);
+            answer
+        });
+        match query.await {
+            Ok(answer) => Ok(answer?),
+            Err(e) => {
+                tracing::error!(error = %e, "a query failed in the application");
+                Err(Status::new(Code::Internal, "the query failed in the node; its log says why"))
+            }
+        }
+    }
+}
+
+/// Refuses what is not served with the words of Go's gRPC server.
+fn served(path: &str) -> Result<(), Status> {
+    let unimplemented = |message: String| Err(Status::new(Code::Unimplemented, message));
+    let Some((service, method)) = path.strip_prefix('/').and_then(|p| p.rsplit_once('/')) else {
+        return unimplemented(format!("malformed method name: {path:?}"));
+    };
+    if !SERVICES.contains(&service) {
+        return unimplemented(format!("unknown service {service}"));
+    }
+    let descriptor = proto::descriptors().get_service_by_name(service).expect("a test looks every service up");
+    match descriptor.methods().any(|m| m.name() == method) {
+        true => Ok(()),
+        false => unimplemented(format!("unknown method {method} for service {service}")),
+    }
+}
+
+/// The height that a request names; absent and 0 mean the newest.
+pub fn requested_height(value: Option<&str>) -> Result<u64, Status> {
+    let Some(text) = value.map(str::trim).filter(|v| !v.is_empty()) else { return Ok(0) };
+    let height = text.parse::<i64>().ok().and_then(|h| u64::try_from(h).ok());
+    height.ok_or_else(|| Status::invalid(format!("{HEIGHT_HEADER}: expected a block height, got {text:?}")))
+}

@@ -1,0 +1,30 @@
+//! Rules of the house that no linter knows.
+
+use e2e::{root, run};
+use std::process::Command;
+
+/// The files of the project: committed, or about to be.
+fn files() -> Vec<String> {
+    let list = run(Command::new("git").arg("-C").arg(root()).args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]), "").ok();
+    list.split('\0').filter(|f| !f.is_empty()).map(Into::into).collect()
+}
+
+#[test]
+fn no_file_speaks_of_the_machine_it_was_written_on() {
+    // Put together here, so that this file does not name them.
+    let words = ["/ro", "/wo"].map(|w| format!("{w}{}/", if w == "/ro" { "ot" } else { "rk" }));
+    for file in files() {
+        let Ok(text) = std::fs::read_to_string(root().join(&file)) else { continue };
+        for (number, line) in text.lines().enumerate() {
+            assert!(words.iter().all(|w| !line.contains(w.as_str())), "{file}:{}: {line}", number + 1);
+        }
+    }
+}
+
+#[test]
+fn the_scripts_pass_shellcheck() {
+    let scripts: Vec<_> = files().into_iter().filter(|f| f.ends_with(".sh") || f == ".ci/run").collect();
+    assert!(!scripts.is_empty());
+    let checked = run(Command::new("shellcheck").current_dir(root()).arg("--external-sources").arg("--source-path=SCRIPTDIR").args(scripts), "");
+    assert_eq!(checked.code, Some(0), "{}", checked.stdout);
+}

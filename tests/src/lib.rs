@@ -1,0 +1,21 @@
+//! End-to-end tests: a real localnet, the real command line, a real shell. This is what they share.
+
+mod guide;
+mod network;
+mod shell;
+
+pub use guide::{Block, blocks, commands};
+pub use network::{Network, Run, eventually, number, run};
+pub use shell::{Shell, Typed};
+
+use std::path::{Path, PathBuf};
+
+/// The checkout.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the checkout")
+}
+
+/// A program of the checkout's.
+pub fn binary(name: &str) -> PathBuf {
+    root().join(".cache/bin").join(name)
+}
