@@ -5,15 +5,7 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 
 /// Folders of this crate that hold .proto files.
-const SOURCES: [&str; 7] = [
-    "amino",
-    "cosmos",
-    "cosmos_proto",
-    "gogoproto",
-    "google",
-    "tendermint",
-    "virtengine",
-];
+const SOURCES: [&str; 7] = ["amino", "cosmos", "cosmos_proto", "gogoproto", "google", "tendermint", "virtengine"];
 
 /// Cosmos packages that get Rust types here; the others have them in `cosmos_sdk_proto`, whose fields are the same.
 const OWN: [&str; 4] = [
@@ -32,28 +24,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     files.sort();
 
     let mut compiler = protox::Compiler::new(["."])?;
-    compiler
-        .include_imports(true)
-        .include_source_info(true)
-        .open_files(&files)?;
+    compiler.include_imports(true).include_source_info(true).open_files(&files)?;
     let all = compiler.file_descriptor_set();
     compiler.include_source_info(false);
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
-    std::fs::write(
-        out.join("descriptors.bin"),
-        compiler.encode_file_descriptor_set(),
-    )?;
+    std::fs::write(out.join("descriptors.bin"), compiler.encode_file_descriptor_set())?;
 
     let mut config = prost_build::Config::new();
-    config
-        .enable_type_names()
-        .compile_well_known_types()
-        .include_file("packages.rs");
+    config.enable_type_names().compile_well_known_types().include_file("packages.rs");
     let packages: BTreeSet<_> = all.file.iter().map(|f| f.package().to_owned()).collect();
-    for package in packages
-        .iter()
-        .filter(|p| !p.starts_with("virtengine.") && !OWN.contains(&p.as_str()))
-    {
+    for package in packages.iter().filter(|p| !p.starts_with("virtengine.") && !OWN.contains(&p.as_str())) {
         let path = package.replace('.', "::");
         let path = match package.split('.').next() {
             Some("tendermint") => path.replacen("tendermint", "::tendermint_proto", 1),

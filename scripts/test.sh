@@ -7,17 +7,17 @@ exec </dev/null
 cd "$ROOT"
 
 export CARGO_INCREMENTAL=0
-passed=0 failed=0 times=()
+failed=0 times=()
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
 
 # phase NAME COMMAND…: runs it; a failure is counted and the rest still runs.
 phase() {
     local name=$1 start=$SECONDS result=passed
     shift
     printf '\n=== %s\n' "$name"
-    if "$@"; then passed=$((passed + 1)); else
-        failed=$((failed + 1)) result=FAILED
-    fi
-    times+=("$(printf '%-9s %-28s %5d s' "$result" "$name" $((SECONDS - start)))")
+    "$@" 2>&1 | tee -a "$log" || failed=$((failed + 1)) result=FAILED
+    times+=("$(printf '%-7s %-25s %5d s' "$result" "$name" $((SECONDS - start)))")
 }
 
 in_go_module() { (cd "$1" && go vet ./... && go test ./...); }
@@ -25,13 +25,14 @@ in_go_module() { (cd "$1" && go vet ./... && go test ./...); }
 need_compilers
 need_go
 need shellcheck
-cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 || {
+if ! cargo fmt --version >/dev/null 2>&1 || ! cargo clippy --version >/dev/null 2>&1; then
     say "installing the Rust components rustfmt and clippy"
     rustup component add rustfmt clippy >&2
-}
+fi
 
 phase format cargo fmt --all --check
 phase build build
+export VIRTENGINE_BUILT=1
 phase clippy cargo clippy --release --workspace --all-targets -- -D warnings
 phase 'unit and scenario tests' cargo test --release --workspace --exclude e2e
 phase 'go: node/cometbft' in_go_module node/cometbft
@@ -40,5 +41,7 @@ phase 'end to end' cargo test --release --package e2e -- --nocapture
 
 printf '\n'
 printf '%s\n' "${times[@]}"
-printf '%d passed, %d failed, in %d s\n' "$passed" "$failed" "$SECONDS"
+awk -v phases="${#times[@]}" -v bad="$failed" -v seconds="$SECONDS" '
+    /^test result:/ { passed += $4; failed += $6 }
+    END { printf "%d phases, %d of them failed; %d tests passed, %d failed; %d s\n", phases, bad, passed, failed, seconds }' "$log"
 ((failed == 0))

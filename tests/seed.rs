@@ -21,7 +21,10 @@ const LEFT_OUT: &[&str] = &["kubectl ", "workload-deployment.yaml", "provider.lo
 const REPLACED: &[(&str, &str)] = &[
     ("/deployment-manifest.yaml \\\n    --from alice", "~/provider-lab/deployment-manifest.yaml \\\n    --from alice"),
     // A shell does not know the variables of another.
-    ("PROVIDER_ADDR=\"<provider-address>\"\nvirtengine tx", "DSEQ=\"<dseq-from-above>\"\nPROVIDER_ADDR=\"<provider-address>\"\nvirtengine tx"),
+    (
+        "PROVIDER_ADDR=\"<provider-address>\"\nvirtengine tx",
+        "DSEQ=\"<dseq-from-above>\"\nPROVIDER_ADDR=\"<provider-address>\"\nvirtengine tx",
+    ),
     (
         "# Inside container\nvirtengine tx market lease close",
         "DSEQ=\"<dseq-from-above>\"\nPROVIDER_ADDR=\"<provider-address>\"\nvirtengine tx market lease close",

@@ -246,7 +246,7 @@ impl App {
         }
         on.consensus.set_block(&mut ctx, block.clone())?;
         events.extend(ctx.take_events().into_iter().map(|e| (e, None)));
-        let validator_updates = validator_updates(on.staking.validator_updates(&mut ctx)?);
+        let validator_updates = validator_updates(on.staking.validator_updates(&ctx)?);
 
         let mut writes = ctx.into_writes();
         if let Some((genesis, _)) = &*self.0.genesis.lock() {
@@ -257,13 +257,7 @@ impl App {
         let staged = self.store().stage(&writes).map_err(|e| Error::new("undefined", 1, e.to_string()))?;
         let app_hash = staged.app_hash().to_vec().into();
         *self.0.pending.lock() = Some(Pending { block, writes, staged });
-        Ok(ResponseFinalizeBlock {
-            events: abci_events(&events),
-            tx_results,
-            validator_updates,
-            consensus_param_updates: None,
-            app_hash,
-        })
+        Ok(ResponseFinalizeBlock { events: abci_events(&events), tx_results, validator_updates, consensus_param_updates: None, app_hash })
     }
 
     /// Signatures that CheckTx has not seen, all at once, before the serial part.
@@ -303,10 +297,7 @@ fn millis(time: Option<&tendermint_proto::google::protobuf::Timestamp>) -> u64 {
 fn validator_updates(updates: Vec<([u8; 32], i64)>) -> Vec<ValidatorUpdate> {
     updates
         .into_iter()
-        .map(|(key, power)| ValidatorUpdate {
-            pub_key: Some(PublicKey { sum: Some(public_key::Sum::Ed25519(key.to_vec())) }),
-            power,
-        })
+        .map(|(key, power)| ValidatorUpdate { pub_key: Some(PublicKey { sum: Some(public_key::Sum::Ed25519(key.to_vec())) }), power })
         .collect()
 }
 
@@ -329,8 +320,8 @@ impl Application for App {
 
     fn init_chain(&self, request: RequestInitChain) -> ResponseInitChain {
         let block = BlockInfo { chain_id: request.chain_id.clone(), height: 0, time_ms: millis(request.time.as_ref()) };
-        let state: AppState = serde_json::from_slice(&request.app_state_bytes)
-            .unwrap_or_else(|e| panic!("genesis app_state is not a JSON object: {e}"));
+        let state: AppState =
+            serde_json::from_slice(&request.app_state_bytes).unwrap_or_else(|e| panic!("genesis app_state is not a JSON object: {e}"));
         let on = self.modules();
         let mut ctx = Ctx::new(View::new(Arc::new(kernel::MemBase::default()), block.clone(), Gas::unlimited()));
         let run = |ctx: &mut Ctx| -> Result<Vec<ValidatorUpdate>, Error> {
@@ -441,7 +432,9 @@ fn as_abci(e: Error, path: &str) -> ResponseQuery {
     let service = path.contains('.');
     let (code, codespace, log) = match (e.codespace, e.code) {
         ("sdk", 6) | ("store", _) => (e.code, e.codespace, e.log),
-        ("sdk", 22) => (22, "sdk", format!("rpc error: code = NotFound desc = {}: key not found", e.log.trim_end_matches(": key not found"))),
+        ("sdk", 22) => {
+            (22, "sdk", format!("rpc error: code = NotFound desc = {}: key not found", e.log.trim_end_matches(": key not found")))
+        }
         ("sdk", 18) if service => (18, "sdk", format!("rpc error: code = InvalidArgument desc = {}", e.log)),
         ("sdk", 18 | 26) => (e.code, "sdk", e.log),
         _ => (6, "sdk", format!("rpc error: code = Unknown desc = {}: unknown request", e.log)),

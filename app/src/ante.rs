@@ -1,10 +1,10 @@
 //! What happens before a transaction's messages: limits, fee, keys, sequences and signatures, in the order of Cosmos
 //! SDK v0.53, so that a transaction with two faults gets the answer that clients know.
 
+use crate::Modules;
 use crate::tx::{CheckedTx, GasPrices, SIGN_MODE_DIRECT};
 use crate::verify::{Claim, Task, Verifier};
-use crate::Modules;
-use auth::Account;
+use auth::{Account, FEE_COLLECTOR};
 use kernel::{Address, Ctx, Error, View, cost, module_address};
 use prost::Message;
 use proto::Any;
@@ -12,8 +12,6 @@ use ripemd::Ripemd160;
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 
-/// Where fees go.
-pub const FEE_COLLECTOR: &str = "fee_collector";
 const SECP256K1: &str = "/cosmos.crypto.secp256k1.PubKey";
 
 /// How far the checks go.
@@ -45,12 +43,14 @@ pub fn run(on: &Modules, ctx: &mut Ctx, tx: &CheckedTx, mode: &Mode, verifier: &
     if let Mode::Check(prices) | Mode::Recheck(prices) = mode {
         prices.check(&tx.fee)?;
     }
-    let mut payer = on.auth.account(ctx, &tx.fee_payer)?.ok_or_else(|| {
-        Error::new("sdk", 9, format!("fee payer address: {} does not exist: unknown address", tx.fee_payer))
-    })?;
-    let coins = bank::types::parse_coins(&tx.fee.amount).map_err(|e| Error::new("sdk", 13, format!("invalid fee amount: {e}: insufficient fee")))?;
+    let mut payer = on
+        .auth
+        .account(ctx, &tx.fee_payer)?
+        .ok_or_else(|| Error::new("sdk", 9, format!("fee payer address: {} does not exist: unknown address", tx.fee_payer)))?;
+    let coins = bank::types::parse_coins(&tx.fee.amount)
+        .map_err(|e| Error::new("sdk", 13, format!("invalid fee amount: {e}: insufficient fee")))?;
     if !coins.is_empty() {
-        on.bank.send(ctx, &tx.fee_payer, &module_address(FEE_COLLECTOR), &coins).map_err(Error::from)?;
+        on.bank.send_with_message(ctx, &tx.fee_payer, &module_address(FEE_COLLECTOR), &coins).map_err(Error::from)?;
     }
     let fee = coins.iter().map(|(denom, amount)| format!("{amount}{denom}")).collect::<Vec<_>>().join(",");
     ctx.emit_plain("tx", vec![("fee", fee), ("fee_payer", tx.fee_payer.to_string())]);
@@ -64,16 +64,17 @@ pub fn run(on: &Modules, ctx: &mut Ctx, tx: &CheckedTx, mode: &Mode, verifier: &
         let mut account = if signer.address == tx.fee_payer {
             std::mem::replace(&mut payer, Account::new(signer.address, 0))
         } else {
-            on.auth.account(ctx, &signer.address)?.ok_or_else(|| {
-                Error::new("sdk", 9, format!("account {} does not exist: unknown address", signer.address))
-            })?
+            on.auth
+                .account(ctx, &signer.address)?
+                .ok_or_else(|| Error::new("sdk", 9, format!("account {} does not exist: unknown address", signer.address)))?
         };
         if account.pub_key.is_none() {
             account.pub_key = public_key(tx, index, matches!(mode, Mode::Simulate))?;
         }
         ctx.gas().charge(params.sig_verify_cost_secp256k1.max(cost::SIGNATURE), "ante verify: secp256k1")?;
         if signer.sequence != account.sequence {
-            let log = format!("account sequence mismatch, expected {}, got {}: incorrect account sequence", account.sequence, signer.sequence);
+            let log =
+                format!("account sequence mismatch, expected {}, got {}: incorrect account sequence", account.sequence, signer.sequence);
             return Err(Error::new("sdk", 32, log));
         }
         if !matches!(mode, Mode::Simulate | Mode::Recheck(_)) {
@@ -94,7 +95,8 @@ pub fn run(on: &Modules, ctx: &mut Ctx, tx: &CheckedTx, mode: &Mode, verifier: &
             }
             claims.push(task.claim);
         }
-        account.sequence = account.sequence.checked_add(1).ok_or_else(|| Error::new("sdk", 32, "sequence: no number left: incorrect account sequence"))?;
+        account.sequence =
+            account.sequence.checked_add(1).ok_or_else(|| Error::new("sdk", 32, "sequence: no number left: incorrect account sequence"))?;
         on.auth.save(ctx, &account)?;
         ctx.emit_plain("tx", vec![("acc_seq", format!("{}/{}", signer.address, signer.sequence))]);
     }
@@ -111,9 +113,14 @@ fn public_key(tx: &CheckedTx, index: usize, simulate: bool) -> Result<Option<Any
         if simulate {
             return Ok(None);
         }
-        return Err(Error::new("sdk", 8, format!("signer index {index}: expected a public key, got none: pubkey on account is not set: invalid pubkey")));
+        return Err(Error::new(
+            "sdk",
+            8,
+            format!("signer index {index}: expected a public key, got none: pubkey on account is not set: invalid pubkey"),
+        ));
     };
-    let key = secp_key(any).ok_or_else(|| Error::new("sdk", 8, format!("signer index {index}: expected a {SECP256K1} of 33 bytes: invalid pubkey")))?;
+    let key = secp_key(any)
+        .ok_or_else(|| Error::new("sdk", 8, format!("signer index {index}: expected a {SECP256K1} of 33 bytes: invalid pubkey")))?;
     if address_of(&key) != signer.address {
         let log = format!("pubKey does not match signer address {} with signer index: {index}: invalid pubkey", signer.address);
         return Err(Error::new("sdk", 8, log));
@@ -139,7 +146,8 @@ fn task(tx: &CheckedTx, index: usize, account: &Account, number: u64, chain_id: 
     if signer.mode != SIGN_MODE_DIRECT {
         return Err(Error::new("sdk", 4, format!("sign mode {}: expected SIGN_MODE_DIRECT (1): unauthorized", signer.mode)));
     }
-    let key = account.pub_key.as_ref().and_then(secp_key).ok_or_else(|| Error::new("sdk", 8, "pubkey on account is not set: invalid pubkey"))?;
+    let key =
+        account.pub_key.as_ref().and_then(secp_key).ok_or_else(|| Error::new("sdk", 8, "pubkey on account is not set: invalid pubkey"))?;
     Ok(Task::new(key, &tx.sign_bytes(chain_id, number), &signer.signature))
 }
 

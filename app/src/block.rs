@@ -63,9 +63,10 @@ pub fn run_tx(on: &Modules, ctx: &mut Ctx, tx: &CheckedTx, mode: &Mode, verifier
 
 fn run_msg(on: &Modules, ctx: &mut Ctx, index: usize, type_url: &str, msg: &Msg, events: &mut Vec<Tagged>) -> Result<Any, Error> {
     let sender = msg.signer()?;
-    let response = msg.clone().run(on, ctx).map_err(|e| {
-        Error { log: format!("failed to execute message; message index: {index}: {}", e.log), ..e }
-    })?;
+    let response = msg
+        .clone()
+        .run(on, ctx)
+        .map_err(|e| Error { log: format!("failed to execute message; message index: {index}: {}", e.log), ..e })?;
     let mut attributes = vec![("action", type_url.to_string()), ("sender", sender.to_string())];
     let module = module_of(type_url);
     if !module.is_empty() {
@@ -83,11 +84,7 @@ pub fn abci_events(events: &[Tagged]) -> Vec<abci::Event> {
         .map(|(event, index)| {
             let (r#type, attributes) = event.flatten();
             let tag = index.map(|i| ("msg_index".to_string(), i.to_string()));
-            let attributes = attributes
-                .into_iter()
-                .chain(tag)
-                .map(|(key, value)| EventAttribute { key, value, index: true })
-                .collect();
+            let attributes = attributes.into_iter().chain(tag).map(|(key, value)| EventAttribute { key, value, index: true }).collect();
             abci::Event { r#type, attributes }
         })
         .collect()

@@ -1,11 +1,11 @@
 //! The genesis document's `app_state`: one section per module, in the shapes of the Cosmos SDK where it has them.
 
+use crate::Modules;
 use crate::ante::Mode;
 use crate::block::run_tx;
 use crate::tx::CheckedTx;
 use crate::verify::Verifier;
-use crate::Modules;
-use kernel::{Ctx, Error, View};
+use kernel::{Ctx, Error, Module, View};
 use serde_json::{Map, Value};
 use std::collections::HashSet;
 
@@ -33,6 +33,8 @@ pub fn init(on: &Modules, ctx: &mut Ctx, state: &AppState, verifier: &Verifier) 
         }
     }
     ctx.begin(u64::MAX);
+    // The validators of genesis are bonded before the first block, not at its end.
+    on.staking.end_block(ctx)?;
     ctx.take_events();
     Ok(())
 }
@@ -48,7 +50,11 @@ fn tx_bytes(json: &Value) -> Result<Vec<u8>, String> {
     let signatures = json.get("signatures").and_then(Value::as_array).ok_or("signatures: expected a list")?;
     let signatures = signatures
         .iter()
-        .map(|s| s.as_str().and_then(|s| base64::engine::general_purpose::STANDARD.decode(s).ok()).ok_or("signatures: expected base64".to_string()))
+        .map(|s| {
+            s.as_str()
+                .and_then(|s| base64::engine::general_purpose::STANDARD.decode(s).ok())
+                .ok_or("signatures: expected base64".to_string())
+        })
         .collect::<Result<_, String>>()?;
     let raw = proto::cosmos::tx::v1beta1::TxRaw {
         body_bytes: part("body", "cosmos.tx.v1beta1.TxBody")?,

@@ -43,13 +43,8 @@ impl Modules {
         let provider = Arc::new(Providers::new(registry.claim("provider", 5), escrow.clone()));
         let encryption = Arc::new(Encryption::new(registry.claim("encryption", 6)));
         let deployment = Arc::new(Deployments::new(registry.claim("deployment", 7), escrow.clone()));
-        let market = Arc::new(Market::new(
-            registry.claim("market", 8),
-            deployment.clone(),
-            provider.clone(),
-            escrow.clone(),
-            encryption.clone(),
-        ));
+        let market =
+            Arc::new(Market::new(registry.claim("market", 8), deployment.clone(), provider.clone(), escrow.clone(), encryption.clone()));
         let consensus = Arc::new(Consensus::new(registry.claim("consensus", 9)));
         let stores = registry.stores().iter().map(|(name, id)| (*id, *name)).collect();
         Modules { auth, bank, staking, escrow, provider, encryption, deployment, market, consensus, stores }

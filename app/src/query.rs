@@ -1,12 +1,12 @@
 //! Queries: one table from gRPC path to function. gRPC, REST and `abci_query` all come through here, each on its own
 //! snapshot, none waiting for a block.
 
+use crate::Modules;
 use crate::abci::{App, Config};
 use crate::ante::Mode;
 use crate::block::{Outcome, abci_events, run_tx};
 use crate::store::Store;
 use crate::tx::CheckedTx;
-use crate::Modules;
 use kernel::{BlockInfo, Error, Gas, View};
 use prost::Message;
 use proto::cosmos::base::abci::v1beta1::{GasInfo, Result as SdkResult};
@@ -43,7 +43,10 @@ pub(crate) fn unknown_path(path: &str) -> Error {
     Error::new("sdk", 6, format!("unknown query path {path}: unknown request"))
 }
 
-fn call<Req: Message + Default, Res: Message, E: Into<Error>>(data: &[u8], f: impl FnOnce(Req) -> Result<Res, E>) -> Result<Vec<u8>, Error> {
+fn call<Req: Message + Default, Res: Message, E: Into<Error>>(
+    data: &[u8],
+    f: impl FnOnce(Req) -> Result<Res, E>,
+) -> Result<Vec<u8>, Error> {
     let request = Req::decode(data).map_err(|e| Error::new("sdk", 18, format!("{e}: invalid request")))?;
     Ok(f(request).map_err(Into::into)?.encode_to_vec())
 }
@@ -57,7 +60,9 @@ impl App {
             return Err(bad_height("the node is not ready, please wait for the first block"));
         }
         if height > newest {
-            return Err(bad_height(format_args!("cannot query with height in the future; please provide a valid height, at most {newest}")));
+            return Err(bad_height(format_args!(
+                "cannot query with height in the future; please provide a valid height, at most {newest}"
+            )));
         }
         let base = match height {
             0 => store.latest(),
@@ -234,6 +239,7 @@ fn route(on: &Modules, config: &Config, view: &View, path: &str, data: &[u8]) ->
             "Bids" => call(data, |r| on.market.query_bids(view, r)),
             "Lease" => call(data, |r| on.market.query_lease(view, r)),
             "Leases" => call(data, |r| on.market.query_leases(view, r)),
+            "Match" => call(data, |r| on.market.query_match(view, r)),
             "Params" => call(data, |r| on.market.query_params(view, r)),
             _ => return None,
         },
@@ -243,9 +249,5 @@ fn route(on: &Modules, config: &Config, view: &View, path: &str, data: &[u8]) ->
 
 fn status(view: &View) -> node::StatusResponse {
     let time = view.time();
-    node::StatusResponse {
-        height: view.height(),
-        timestamp: Some(proto::timestamp(time)),
-        ..Default::default()
-    }
+    node::StatusResponse { height: view.height(), timestamp: Some(proto::timestamp(time)), ..Default::default() }
 }

@@ -65,11 +65,7 @@ impl CheckedTx {
         if body.messages.len() > MAX_MESSAGES {
             return Err(invalid(format!("messages: expected at most {MAX_MESSAGES}, got {}", body.messages.len())));
         }
-        let msgs = body
-            .messages
-            .iter()
-            .map(|any| Ok((any.type_url.clone(), Msg::decode(any)?)))
-            .collect::<Result<Vec<_>, Error>>()?;
+        let msgs = body.messages.iter().map(|any| Ok((any.type_url.clone(), Msg::decode(any)?))).collect::<Result<Vec<_>, Error>>()?;
         if !body.extension_options.is_empty() {
             return Err(Error::new("sdk", 31, "unknown extension options"));
         }
@@ -228,11 +224,8 @@ mod tests {
     #[test]
     fn a_fee_below_the_node_price_is_refused_with_what_is_required() {
         let prices = GasPrices::parse("0.025uve").unwrap();
-        let fee = |amount: &str| Fee {
-            gas_limit: 200_001,
-            amount: vec![Coin { denom: "uve".into(), amount: amount.into() }],
-            ..Fee::default()
-        };
+        let fee =
+            |amount: &str| Fee { gas_limit: 200_001, amount: vec![Coin { denom: "uve".into(), amount: amount.into() }], ..Fee::default() };
         assert!(prices.check(&fee("5001")).is_ok());
         let log = prices.check(&fee("5000")).unwrap_err().log;
         assert_eq!(log, "insufficient fees; got: 5000uve required: 5001uve: insufficient fee");

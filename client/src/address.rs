@@ -21,14 +21,8 @@ pub enum Prefix {
 
 impl Prefix {
     /// In the order in which `keys parse` prints them.
-    pub const ALL: [Prefix; 6] = [
-        Prefix::Account,
-        Prefix::AccountPub,
-        Prefix::Operator,
-        Prefix::OperatorPub,
-        Prefix::Consensus,
-        Prefix::ConsensusPub,
-    ];
+    pub const ALL: [Prefix; 6] =
+        [Prefix::Account, Prefix::AccountPub, Prefix::Operator, Prefix::OperatorPub, Prefix::Consensus, Prefix::ConsensusPub];
 
     /// The human-readable part.
     pub const fn as_str(self) -> &'static str {
@@ -67,17 +61,9 @@ pub enum AddressError {
     #[error("address is empty, expected {expected}1…", expected = .0.as_str())]
     Empty(Prefix),
     #[error("address {text:?} is not bech32 ({reason}), expected {expected}1…", expected = .expected.as_str())]
-    NotBech32 {
-        text: String,
-        reason: String,
-        expected: Prefix,
-    },
+    NotBech32 { text: String, reason: String, expected: Prefix },
     #[error("address {text:?} is {found}, expected {} ({}1…)", .expected.describe(), .expected.as_str())]
-    WrongPrefix {
-        text: String,
-        found: String,
-        expected: Prefix,
-    },
+    WrongPrefix { text: String, found: String, expected: Prefix },
     #[error("address has {0} bytes, expected 20 or 32")]
     Length(usize),
     #[error("{0} bytes are too many for bech32, expected at most {MAX_BYTES}")]
@@ -100,10 +86,7 @@ impl Address {
         }
         let mut bytes = [0; 32];
         bytes[..raw.len()].copy_from_slice(raw);
-        Ok(Self {
-            len: raw.len() as u8,
-            bytes,
-        })
+        Ok(Self { len: raw.len() as u8, bytes })
     }
 
     pub fn as_bytes(&self) -> &[u8] {
@@ -123,21 +106,10 @@ impl Address {
         if text.is_empty() {
             return Err(AddressError::Empty(expected));
         }
-        let (hrp, bytes) = decode(text).map_err(|reason| AddressError::NotBech32 {
-            text: text.into(),
-            reason,
-            expected,
-        })?;
+        let (hrp, bytes) = decode(text).map_err(|reason| AddressError::NotBech32 { text: text.into(), reason, expected })?;
         if hrp != expected.as_str() {
-            let found = Prefix::from_hrp(&hrp).map_or_else(
-                || format!("of another chain (prefix {hrp:?})"),
-                |p| p.describe().to_string(),
-            );
-            return Err(AddressError::WrongPrefix {
-                text: text.into(),
-                found,
-                expected,
-            });
+            let found = Prefix::from_hrp(&hrp).map_or_else(|| format!("of another chain (prefix {hrp:?})"), |p| p.describe().to_string());
+            return Err(AddressError::WrongPrefix { text: text.into(), found, expected });
         }
         Self::new(&bytes)
     }
@@ -177,8 +149,7 @@ pub fn encode(prefix: Prefix, bytes: &[u8]) -> Result<String, AddressError> {
 
 fn write(prefix: Prefix, bytes: &[u8]) -> String {
     let hrp = Hrp::parse_unchecked(prefix.as_str());
-    bech32::encode_lower::<Bech32>(hrp, bytes)
-        .expect("at most 255 bytes are within bech32's code length")
+    bech32::encode_lower::<Bech32>(hrp, bytes).expect("at most 255 bytes are within bech32's code length")
 }
 
 /// The lower-case human-readable part and the bytes of any bech32 text; the checksum is verified, bech32m is refused.
@@ -187,9 +158,7 @@ fn write(prefix: Prefix, bytes: &[u8]) -> String {
 /// A sentence saying what is wrong with the text.
 pub fn decode(text: &str) -> Result<(String, Vec<u8>), String> {
     let parsed = CheckedHrpstring::new::<Bech32>(text).map_err(|e| match e {
-        CheckedHrpstringError::Checksum(_) => {
-            "the checksum does not match: a character is wrong or missing".to_string()
-        }
+        CheckedHrpstringError::Checksum(_) => "the checksum does not match: a character is wrong or missing".to_string(),
         CheckedHrpstringError::Parse(e) => e.to_string(),
         e => e.to_string(),
     })?;
@@ -223,17 +192,9 @@ mod tests {
     fn other_lengths_are_refused() {
         for n in [0, 19, 21, 33] {
             assert_eq!(Address::new(&vec![0; n]), Err(AddressError::Length(n)));
-            assert!(
-                encode(Prefix::Account, &vec![0; n])
-                    .unwrap()
-                    .parse::<Address>()
-                    .is_err()
-            );
+            assert!(encode(Prefix::Account, &vec![0; n]).unwrap().parse::<Address>().is_err());
         }
-        assert_eq!(
-            encode(Prefix::Account, &[0; 256]),
-            Err(AddressError::TooLong(256))
-        );
+        assert_eq!(encode(Prefix::Account, &[0; 256]), Err(AddressError::TooLong(256)));
     }
 
     #[test]
@@ -241,25 +202,14 @@ mod tests {
         let e = |t: &str| t.parse::<Address>().unwrap_err().to_string();
         assert_eq!(e(""), "address is empty, expected virtengine1…");
         let valoper = twenty().to_bech32(Prefix::Operator);
-        assert_eq!(
-            e(&valoper),
-            format!(
-                "address {valoper:?} is a validator operator address, expected an account address (virtengine1…)"
-            )
-        );
+        assert_eq!(e(&valoper), format!("address {valoper:?} is a validator operator address, expected an account address (virtengine1…)"));
         let cosmos = "cosmos19rl4cm2hmr8afy4kldpxz3fka4jguq0auqdal4";
         assert_eq!(
             e(cosmos),
-            format!(
-                "address {cosmos:?} is of another chain (prefix \"cosmos\"), expected an account address (virtengine1…)"
-            )
+            format!("address {cosmos:?} is of another chain (prefix \"cosmos\"), expected an account address (virtengine1…)")
         );
         let broken = twenty().to_string().replace('q', "p");
-        assert!(
-            e(&broken).contains("the checksum does not match"),
-            "{}",
-            e(&broken)
-        );
+        assert!(e(&broken).contains("the checksum does not match"), "{}", e(&broken));
         assert!(e("alice").contains("is not bech32"));
     }
 

@@ -44,11 +44,7 @@ pub struct LeaseId {
 
 impl fmt::Display for LeaseId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}/{}/{}/{}/{}",
-            self.owner, self.dseq, self.gseq, self.oseq, self.provider
-        )
+        write!(f, "{}/{}/{}/{}/{}", self.owner, self.dseq, self.gseq, self.oseq, self.provider)
     }
 }
 
@@ -58,13 +54,7 @@ impl TryFrom<&BidId> for LeaseId {
     /// # Errors
     /// Owner or provider is no account address.
     fn try_from(id: &BidId) -> Result<Self, AddressError> {
-        Ok(Self {
-            owner: id.owner.parse()?,
-            dseq: id.dseq,
-            gseq: id.gseq,
-            oseq: id.oseq,
-            provider: id.provider.parse()?,
-        })
+        Ok(Self { owner: id.owner.parse()?, dseq: id.dseq, gseq: id.gseq, oseq: id.oseq, provider: id.provider.parse()? })
     }
 }
 
@@ -78,11 +68,7 @@ pub struct Context {
 impl Context {
     /// Each sealed field with its name, in order.
     fn fields(&self) -> [(&'static str, String); 3] {
-        [
-            ("chain id", self.chain_id.clone()),
-            ("lease", self.lease_id.to_string()),
-            ("tenant", self.lease_id.owner.to_string()),
-        ]
+        [("chain id", self.chain_id.clone()), ("lease", self.lease_id.to_string()), ("tenant", self.lease_id.owner.to_string())]
     }
 }
 
@@ -98,32 +84,20 @@ pub enum EnvelopeError {
     #[error("envelope is not sealed to the key {0}")]
     NotARecipient(String),
     #[error("envelope's {field} has {found} bytes, expected {expected}")]
-    Length {
-        field: &'static str,
-        found: usize,
-        expected: usize,
-    },
+    Length { field: &'static str, found: usize, expected: usize },
     #[error("envelope does not decrypt: it is damaged, or not sealed as its fingerprints say")]
     Decrypt,
     #[error("envelope's sealed text does not begin with chain id, lease and tenant")]
     Plaintext,
     #[error("envelope was sealed for the {field} {found:?}, expected {expected:?}")]
-    Context {
-        field: &'static str,
-        found: String,
-        expected: String,
-    },
+    Context { field: &'static str, found: String, expected: String },
 }
 
 /// Seals `payload` to `recipients`, bound to `context`.
 ///
 /// # Errors
 /// No recipients or too many, a chain id that is none.
-pub fn seal(
-    payload: &[u8],
-    context: &Context,
-    recipients: &[RecipientKey],
-) -> Result<Envelope, EnvelopeError> {
+pub fn seal(payload: &[u8], context: &Context, recipients: &[RecipientKey]) -> Result<Envelope, EnvelopeError> {
     seal_with(&mut OsRng, payload, context, recipients)
 }
 
@@ -169,12 +143,7 @@ fn seal_with(
             }
         })
         .collect();
-    Ok(Envelope {
-        algorithm: ALGORITHM.into(),
-        recipients,
-        nonce: nonce.to_vec(),
-        ciphertext,
-    })
+    Ok(Envelope { algorithm: ALGORITHM.into(), recipients, nonce: nonce.to_vec(), ciphertext })
 }
 
 /// Opens an envelope with one of its recipients' secrets. The payload is returned only if the envelope was sealed for
@@ -182,20 +151,12 @@ fn seal_with(
 ///
 /// # Errors
 /// Not sealed to this key, damaged, or sealed for another lease.
-pub fn open(
-    envelope: &Envelope,
-    secret: &RecipientSecret,
-    context: &Context,
-) -> Result<Zeroizing<Vec<u8>>, EnvelopeError> {
+pub fn open(envelope: &Envelope, secret: &RecipientSecret, context: &Context) -> Result<Zeroizing<Vec<u8>>, EnvelopeError> {
     if !envelope.algorithm.eq_ignore_ascii_case(ALGORITHM) {
         return Err(EnvelopeError::Algorithm(envelope.algorithm.clone()));
     }
     let fingerprint = secret.public_key().fingerprint();
-    let sealed = envelope
-        .recipients
-        .iter()
-        .find(|r| r.fingerprint == fingerprint)
-        .ok_or(EnvelopeError::NotARecipient(fingerprint))?;
+    let sealed = envelope.recipients.iter().find(|r| r.fingerprint == fingerprint).ok_or(EnvelopeError::NotARecipient(fingerprint))?;
 
     let ephemeral: [u8; 32] = sized("ephemeral_public_key", &sealed.ephemeral_public_key)?;
     let nonce: [u8; 24] = sized("nonce", &sealed.nonce)?;
@@ -213,16 +174,10 @@ pub fn open(
     let mut rest = plaintext.as_slice();
     for (field, expected) in context.fields() {
         let (length, tail) = rest.split_first_chunk().ok_or(EnvelopeError::Plaintext)?;
-        let (found, tail) = tail
-            .split_at_checked(u16::from_be_bytes(*length).into())
-            .ok_or(EnvelopeError::Plaintext)?;
+        let (found, tail) = tail.split_at_checked(u16::from_be_bytes(*length).into()).ok_or(EnvelopeError::Plaintext)?;
         if found != expected.as_bytes() {
             let found = String::from_utf8_lossy(found).into_owned();
-            return Err(EnvelopeError::Context {
-                field,
-                found,
-                expected,
-            });
+            return Err(EnvelopeError::Context { field, found, expected });
         }
         rest = tail;
     }
@@ -236,11 +191,7 @@ fn random(rng: &mut impl RngCore) -> [u8; 24] {
 }
 
 fn sized<const N: usize>(field: &'static str, bytes: &[u8]) -> Result<[u8; N], EnvelopeError> {
-    bytes.try_into().map_err(|_| EnvelopeError::Length {
-        field,
-        found: bytes.len(),
-        expected: N,
-    })
+    bytes.try_into().map_err(|_| EnvelopeError::Length { field, found: bytes.len(), expected: N })
 }
 
 #[cfg(test)]
@@ -256,41 +207,22 @@ mod tests {
     fn context() -> Context {
         Context {
             chain_id: "virtengine-localnet-1".into(),
-            lease_id: LeaseId {
-                owner: key(ABANDON, 0, 0).address(),
-                dseq: 7,
-                gseq: 1,
-                oseq: 1,
-                provider: key(ABANDON, 0, 1).address(),
-            },
+            lease_id: LeaseId { owner: key(ABANDON, 0, 0).address(), dseq: 7, gseq: 1, oseq: 1, provider: key(ABANDON, 0, 1).address() },
         }
     }
 
     fn sealed() -> Envelope {
-        seal(
-            b"secret",
-            &context(),
-            &[secret(0).public_key(), secret(1).public_key()],
-        )
-        .unwrap()
+        seal(b"secret", &context(), &[secret(0).public_key(), secret(1).public_key()]).unwrap()
     }
 
     #[test]
     fn every_recipient_opens_and_nobody_else() {
         let envelope = sealed();
         for i in [0, 1] {
-            assert_eq!(
-                open(&envelope, &secret(i), &context()).unwrap().as_slice(),
-                b"secret"
-            );
+            assert_eq!(open(&envelope, &secret(i), &context()).unwrap().as_slice(), b"secret");
         }
         let stranger = secret(2);
-        assert_eq!(
-            open(&envelope, &stranger, &context()),
-            Err(EnvelopeError::NotARecipient(
-                stranger.public_key().fingerprint()
-            ))
-        );
+        assert_eq!(open(&envelope, &stranger, &context()), Err(EnvelopeError::NotARecipient(stranger.public_key().fingerprint())));
     }
 
     #[test]
@@ -301,10 +233,7 @@ mod tests {
             change(&mut c);
             open(&envelope, &secret(1), &c).unwrap_err().to_string()
         };
-        assert!(
-            moved(&|c| c.chain_id = "other-1".into())
-                .contains("chain id \"virtengine-localnet-1\"")
-        );
+        assert!(moved(&|c| c.chain_id = "other-1".into()).contains("chain id \"virtengine-localnet-1\""));
         for error in [
             moved(&|c| c.lease_id.dseq = 8),
             moved(&|c| c.lease_id.gseq = 2),
@@ -346,31 +275,16 @@ mod tests {
         let (a, b) = (sealed(), sealed());
         assert_ne!(a.nonce, b.nonce);
         assert_ne!(a.ciphertext, b.ciphertext);
-        assert_ne!(
-            a.recipients[0].ephemeral_public_key,
-            a.recipients[1].ephemeral_public_key
-        );
-        assert_ne!(
-            a.recipients[0].ephemeral_public_key,
-            b.recipients[0].ephemeral_public_key
-        );
+        assert_ne!(a.recipients[0].ephemeral_public_key, a.recipients[1].ephemeral_public_key);
+        assert_ne!(a.recipients[0].ephemeral_public_key, b.recipients[0].ephemeral_public_key);
     }
 
     #[test]
     fn recipients_and_chain_id_are_bounded() {
         let one = secret(0).public_key();
-        assert_eq!(
-            seal(b"", &context(), &[]),
-            Err(EnvelopeError::Recipients(0))
-        );
-        assert_eq!(
-            seal(b"", &context(), &[one; 17]),
-            Err(EnvelopeError::Recipients(17))
-        );
-        let nameless = Context {
-            chain_id: String::new(),
-            ..context()
-        };
+        assert_eq!(seal(b"", &context(), &[]), Err(EnvelopeError::Recipients(0)));
+        assert_eq!(seal(b"", &context(), &[one; 17]), Err(EnvelopeError::Recipients(17)));
+        let nameless = Context { chain_id: String::new(), ..context() };
         assert_eq!(seal(b"", &nameless, &[one]), Err(EnvelopeError::ChainId(0)));
     }
 
@@ -414,12 +328,8 @@ mod tests {
                 sealed_key: bytes(&r["sealed_key"]),
             })
             .collect();
-        let envelope = Envelope {
-            algorithm: text(&e["algorithm"]),
-            recipients,
-            nonce: bytes(&e["nonce"]),
-            ciphertext: bytes(&e["ciphertext"]),
-        };
+        let envelope =
+            Envelope { algorithm: text(&e["algorithm"]), recipients, nonce: bytes(&e["nonce"]), ciphertext: bytes(&e["ciphertext"]) };
         let payload = text(&vector["payload"]).into_bytes();
         for i in [0, 1] {
             assert_eq!(*open(&envelope, &secret(i), &context()).unwrap(), payload);
@@ -431,13 +341,7 @@ mod tests {
             tape.extend(&r.nonce);
         }
         let recipients = [secret(1).public_key(), secret(0).public_key()];
-        let again = seal_with(
-            &mut Tape(tape.into_iter()),
-            &payload,
-            &context(),
-            &recipients,
-        )
-        .unwrap();
+        let again = seal_with(&mut Tape(tape.into_iter()), &payload, &context(), &recipients).unwrap();
         assert_eq!(again, envelope);
     }
 }

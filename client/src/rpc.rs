@@ -79,11 +79,16 @@ impl Rpc {
             let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
             Ok(body.map_err(|e| protocol(e.to_string()))?.to_bytes())
         };
-        let bytes = tokio::time::timeout(TIMEOUT, answer).await.map_err(|_| unreachable(format!("no answer within {} s", TIMEOUT.as_secs())))??;
+        let bytes =
+            tokio::time::timeout(TIMEOUT, answer).await.map_err(|_| unreachable(format!("no answer within {} s", TIMEOUT.as_secs())))??;
         let mut value: Value = serde_json::from_slice(&bytes).map_err(|e| protocol(e.to_string()))?;
         if let Some(error) = value.get("error").filter(|e| !e.is_null()) {
             let text = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default().to_string();
-            return Err(RpcError::Node { code: error.get("code").and_then(Value::as_i64).unwrap_or(0), message: text("message"), data: text("data") });
+            return Err(RpcError::Node {
+                code: error.get("code").and_then(Value::as_i64).unwrap_or(0),
+                message: text("message"),
+                data: text("data"),
+            });
         }
         value.get_mut("result").map(Value::take).ok_or_else(|| protocol("neither result nor error".into()))
     }
@@ -121,7 +126,12 @@ impl Rpc {
         let method = if wait { "broadcast_tx_sync" } else { "broadcast_tx_async" };
         let result = self.call(method, json!({ "tx": BASE64_STANDARD.encode(tx) })).await?;
         let text = |name: &str| result[name].as_str().unwrap_or_default().to_string();
-        Ok(Broadcast { code: result["code"].as_u64().unwrap_or(0) as u32, codespace: text("codespace"), log: text("log"), hash: text("hash") })
+        Ok(Broadcast {
+            code: result["code"].as_u64().unwrap_or(0) as u32,
+            codespace: text("codespace"),
+            log: text("log"),
+            hash: text("hash"),
+        })
     }
 
     /// A transaction in a block, by its hash in hex; None while it is in none.

@@ -66,12 +66,7 @@ impl Unsigned {
     }
 
     pub fn body(&self) -> TxBody {
-        TxBody {
-            messages: self.messages.clone(),
-            memo: self.memo.clone(),
-            timeout_height: self.timeout_height,
-            ..TxBody::default()
-        }
+        TxBody { messages: self.messages.clone(), memo: self.memo.clone(), timeout_height: self.timeout_height, ..TxBody::default() }
     }
 
     pub fn auth_info(&self, signer: &Signer) -> AuthInfo {

@@ -1,4 +1,4 @@
 pub mod abci;
-pub mod engine;
 pub mod cli;
+pub mod engine;
 pub mod server;

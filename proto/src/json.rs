@@ -9,9 +9,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use prost::encoding::{encode_varint, encoded_len_varint};
 use serde_json::{Map, Value, json};
 
-use crate::schema::{
-    BYTES, FIXED32, FIXED64, Field, Kind, Message, Scalar, Schema, VARINT, WellKnown, schema,
-};
+use crate::schema::{BYTES, FIXED32, FIXED64, Field, Kind, Message, Scalar, Schema, VARINT, WellKnown, schema};
 use crate::wire::{Raw, Reader, WireError};
 
 /// Messages within messages; the same in both directions.
@@ -21,10 +19,8 @@ const MAX_DEPTH: u32 = 100;
 const DEC_PLACES: usize = 18;
 
 /// Accepts base64 with and without padding.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &ALPHABET,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
+const BASE64: GeneralPurpose =
+    GeneralPurpose::new(&ALPHABET, GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent));
 
 /// What could not be converted, and where it lies: `fee.amount[0].denom: expected text, got 5`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,10 +32,7 @@ pub struct Error {
 
 impl Error {
     fn new(problem: impl Into<String>) -> Error {
-        Error {
-            path: String::new(),
-            problem: problem.into(),
-        }
+        Error { path: String::new(), problem: problem.into() }
     }
 
     fn expected(what: &str, got: &Value) -> Error {
@@ -47,21 +40,13 @@ impl Error {
     }
 
     fn at(mut self, name: &str) -> Error {
-        let dot = if self.path.is_empty() || self.path.starts_with('[') {
-            ""
-        } else {
-            "."
-        };
+        let dot = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
         self.path = format!("{name}{dot}{}", self.path);
         self
     }
 
     fn at_index(mut self, index: usize) -> Error {
-        let dot = if self.path.is_empty() || self.path.starts_with('[') {
-            ""
-        } else {
-            "."
-        };
+        let dot = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
         self.path = format!("[{index}]{dot}{}", self.path);
         self
     }
@@ -87,11 +72,7 @@ pub fn from_json<M: prost::Message + prost::Name + Default>(value: &Value) -> Re
 /// The encoded message of the given full name as JSON. Fields that it does not know are left out; of a singular field
 /// that occurs twice the last one counts.
 pub fn to_value(full_name: &str, bytes: &[u8]) -> Result<Value, Error> {
-    Ok(Value::Object(show(
-        message_named(full_name)?,
-        bytes,
-        MAX_DEPTH,
-    )?))
+    Ok(Value::Object(show(message_named(full_name)?, bytes, MAX_DEPTH)?))
 }
 
 /// The encoding of the message of the given full name from JSON. Takes names in snake_case and camelCase, integers as
@@ -102,9 +83,7 @@ pub fn from_value(full_name: &str, value: &Value) -> Result<Vec<u8>, Error> {
 
 fn message_named(full_name: &str) -> Result<&'static Message, Error> {
     let schema = schema();
-    let index = schema
-        .index(full_name)
-        .ok_or_else(|| Error::new(format!("unknown message {full_name}")))?;
+    let index = schema.index(full_name).ok_or_else(|| Error::new(format!("unknown message {full_name}")))?;
     Ok(&schema.messages[index])
 }
 
@@ -117,9 +96,7 @@ fn resolve(type_url: &str) -> Option<&'static Message> {
 // --- encoding → JSON
 
 fn show(message: &Message, bytes: &[u8], depth: u32) -> Result<Map<String, Value>, Error> {
-    let depth = depth
-        .checked_sub(1)
-        .ok_or_else(|| Error::new("nested too deep"))?;
+    let depth = depth.checked_sub(1).ok_or_else(|| Error::new("nested too deep"))?;
     let mut values: Vec<Option<Value>> = vec![None; message.fields.len()];
     let mut reader = Reader(bytes);
     while !reader.is_empty() {
@@ -131,36 +108,22 @@ fn show(message: &Message, bytes: &[u8], depth: u32) -> Result<Map<String, Value
         let field = &message.fields[index];
         let expected = wire_type == field.kind.wire_type();
         if field.list {
-            let items = values[index]
-                .get_or_insert_with(|| json!([]))
-                .as_array_mut()
-                .expect("a list");
+            let items = values[index].get_or_insert_with(|| json!([])).as_array_mut().expect("a list");
             if expected {
-                let item = show_one(field, raw, depth)
-                    .map_err(|e| e.at_index(items.len()).at(&field.name))?;
+                let item = show_one(field, raw, depth).map_err(|e| e.at_index(items.len()).at(&field.name))?;
                 items.push(item);
             } else if let Raw::Bytes(packed) = raw {
                 let mut packed = Reader(packed);
                 while !packed.is_empty() {
                     let raw = packed.value(field.kind.wire_type())?;
-                    items.push(
-                        show_one(field, raw, depth)
-                            .map_err(|e| e.at_index(items.len()).at(&field.name))?,
-                    );
+                    items.push(show_one(field, raw, depth).map_err(|e| e.at_index(items.len()).at(&field.name))?);
                 }
             } else {
-                return Err(
-                    Error::new(format!("wire type {wire_type} does not fit")).at(&field.name)
-                );
+                return Err(Error::new(format!("wire type {wire_type} does not fit")).at(&field.name));
             }
         } else if expected {
             if field.oneof.is_some() {
-                for (_, value) in message
-                    .fields
-                    .iter()
-                    .zip(&mut values)
-                    .filter(|(f, _)| f.oneof == field.oneof)
-                {
+                for (_, value) in message.fields.iter().zip(&mut values).filter(|(f, _)| f.oneof == field.oneof) {
                     *value = None;
                 }
             }
@@ -233,15 +196,11 @@ fn show_message(index: usize, bytes: &[u8], depth: u32) -> Result<Value, Error> 
         Some(WellKnown::Any) => show_any(bytes, depth),
         Some(WellKnown::Timestamp) => {
             let (seconds, nanos) = seconds_and_nanos(bytes)?;
-            Ok(json!(
-                check_timestamp(prost_types::Timestamp { seconds, nanos })?.to_string()
-            ))
+            Ok(json!(check_timestamp(prost_types::Timestamp { seconds, nanos })?.to_string()))
         }
         Some(WellKnown::Duration) => {
             let (seconds, nanos) = seconds_and_nanos(bytes)?;
-            Ok(json!(
-                check_duration(prost_types::Duration { seconds, nanos })?.to_string()
-            ))
+            Ok(json!(check_duration(prost_types::Duration { seconds, nanos })?.to_string()))
         }
     }
 }
@@ -256,9 +215,7 @@ fn show_any(bytes: &[u8], depth: u32) -> Result<Value, Error> {
         }
         Some(message) if message.well_known.is_some() => {
             let index = schema().index(&message.name).expect("resolved");
-            let depth = depth
-                .checked_sub(1)
-                .ok_or_else(|| Error::new("nested too deep"))?;
+            let depth = depth.checked_sub(1).ok_or_else(|| Error::new("nested too deep"))?;
             shown.insert("value".into(), show_message(index, value, depth)?);
         }
         Some(message) => shown.extend(show(message, value, depth)?),
@@ -291,10 +248,8 @@ fn seconds_and_nanos(bytes: &[u8]) -> Result<(i64, i32), Error> {
 
 /// The range that RFC 3339 can write: the years 1 to 9999.
 fn check_timestamp(t: prost_types::Timestamp) -> Result<prost_types::Timestamp, Error> {
-    let fits = (-62_135_596_800..=253_402_300_799).contains(&t.seconds)
-        && (0..1_000_000_000).contains(&t.nanos);
-    fits.then_some(t)
-        .ok_or_else(|| Error::new("time outside the years 1 to 9999"))
+    let fits = (-62_135_596_800..=253_402_300_799).contains(&t.seconds) && (0..1_000_000_000).contains(&t.nanos);
+    fits.then_some(t).ok_or_else(|| Error::new("time outside the years 1 to 9999"))
 }
 
 /// The range of `google.protobuf.Duration`: ±10,000 years, both parts with the same sign.
@@ -302,8 +257,7 @@ fn check_duration(d: prost_types::Duration) -> Result<prost_types::Duration, Err
     let fits = (-315_576_000_000..=315_576_000_000).contains(&d.seconds)
         && (-999_999_999..=999_999_999).contains(&d.nanos)
         && (d.seconds == 0 || d.nanos == 0 || (d.seconds < 0) == (d.nanos < 0));
-    fits.then_some(d)
-        .ok_or_else(|| Error::new("duration out of range"))
+    fits.then_some(d).ok_or_else(|| Error::new("duration out of range"))
 }
 
 /// `cosmos.Dec` from the wire (an integer of 10⁻¹⁸) as a fraction. An unset one is `0`, as in Go.
@@ -311,13 +265,9 @@ fn fraction(wire: &str) -> Result<String, Error> {
     if wire.is_empty() {
         return Ok("0".into());
     }
-    let (sign, digits) = wire
-        .strip_prefix('-')
-        .map_or(("", wire), |digits| ("-", digits));
+    let (sign, digits) = wire.strip_prefix('-').map_or(("", wire), |digits| ("-", digits));
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(Error::new(format!(
-            "expected an integer of 10^-18, got {wire:?}"
-        )));
+        return Err(Error::new(format!("expected an integer of 10^-18, got {wire:?}")));
     }
     let digits = format!("{:0>1$}", digits.trim_start_matches('0'), DEC_PLACES + 1);
     let (whole, decimals) = digits.split_at(digits.len() - DEC_PLACES);
@@ -327,38 +277,21 @@ fn fraction(wire: &str) -> Result<String, Error> {
 // --- JSON → encoding
 
 fn parse(message: &Message, value: &Value, depth: u32) -> Result<Vec<u8>, Error> {
-    let object = value
-        .as_object()
-        .ok_or_else(|| Error::expected("an object", value))?;
+    let object = value.as_object().ok_or_else(|| Error::expected("an object", value))?;
     parse_fields(message, object.iter(), depth)
 }
 
-fn parse_fields<'v>(
-    message: &Message,
-    members: impl Iterator<Item = (&'v String, &'v Value)>,
-    depth: u32,
-) -> Result<Vec<u8>, Error> {
-    let depth = depth
-        .checked_sub(1)
-        .ok_or_else(|| Error::new("nested too deep"))?;
+fn parse_fields<'v>(message: &Message, members: impl Iterator<Item = (&'v String, &'v Value)>, depth: u32) -> Result<Vec<u8>, Error> {
+    let depth = depth.checked_sub(1).ok_or_else(|| Error::new("nested too deep"))?;
     let mut given: Vec<(&Field, &Value)> = Vec::new();
     for (name, value) in members {
-        let field = message
-            .field_named(name)
-            .map(|index| &message.fields[index])
-            .ok_or_else(|| unknown_field(message, name))?;
+        let field = message.field_named(name).map(|index| &message.fields[index]).ok_or_else(|| unknown_field(message, name))?;
         if value.is_null() {
             continue;
         }
-        let same = |other: &Field| {
-            other.number == field.number || (field.oneof.is_some() && other.oneof == field.oneof)
-        };
+        let same = |other: &Field| other.number == field.number || (field.oneof.is_some() && other.oneof == field.oneof);
         if let Some((other, _)) = given.iter().find(|(other, _)| same(other)) {
-            return Err(Error::new(format!(
-                "given together with {:?}; only one may be",
-                other.name
-            ))
-            .at(name));
+            return Err(Error::new(format!("given together with {:?}; only one may be", other.name)).at(name));
         }
         given.push((field, value));
     }
@@ -369,11 +302,7 @@ fn parse_fields<'v>(
             parse_list(field, value, depth, &mut out)
         } else {
             parse_one(field, value, depth).map(|one| {
-                if field.oneof.is_some()
-                    || field.optional
-                    || matches!(field.kind, Kind::Message(_))
-                    || !one.is_default()
-                {
+                if field.oneof.is_some() || field.optional || matches!(field.kind, Kind::Message(_)) || !one.is_default() {
                     one.write(field, &mut out);
                 }
             })
@@ -385,25 +314,13 @@ fn parse_fields<'v>(
 
 fn unknown_field(message: &Message, name: &str) -> Error {
     let known: Vec<_> = message.fields.iter().map(|f| f.name.as_str()).collect();
-    let known = if known.is_empty() {
-        "it has none".to_owned()
-    } else {
-        format!("its fields are {}", known.join(", "))
-    };
-    Error::new(format!(
-        "unknown field {name:?} in {}; {known}",
-        message.name
-    ))
+    let known = if known.is_empty() { "it has none".to_owned() } else { format!("its fields are {}", known.join(", ")) };
+    Error::new(format!("unknown field {name:?} in {}; {known}", message.name))
 }
 
 fn parse_list(field: &Field, value: &Value, depth: u32, out: &mut Vec<u8>) -> Result<(), Error> {
-    let items = value
-        .as_array()
-        .ok_or_else(|| Error::expected("a list", value))?;
-    let items = items
-        .iter()
-        .enumerate()
-        .map(|(i, item)| parse_one(field, item, depth).map_err(|e| e.at_index(i)));
+    let items = value.as_array().ok_or_else(|| Error::expected("a list", value))?;
+    let items = items.iter().enumerate().map(|(i, item)| parse_one(field, item, depth).map_err(|e| e.at_index(i)));
     if field.kind.wire_type() == BYTES {
         for item in items {
             item?.write(field, out);
@@ -465,13 +382,9 @@ impl Encoded {
 fn parse_one(field: &Field, value: &Value, depth: u32) -> Result<Encoded, Error> {
     Ok(match field.kind {
         // The encoding sign-extends negative 32-bit integers to 64.
-        Kind::Int32 => {
-            Encoded::Varint(i64::from(integer::<i32>(value, "a 32-bit integer")?) as u64)
-        }
+        Kind::Int32 => Encoded::Varint(i64::from(integer::<i32>(value, "a 32-bit integer")?) as u64),
         Kind::Int64 => Encoded::Varint(integer::<i64>(value, "a 64-bit integer")? as u64),
-        Kind::Uint32 => {
-            Encoded::Varint(integer::<u32>(value, "an unsigned 32-bit integer")?.into())
-        }
+        Kind::Uint32 => Encoded::Varint(integer::<u32>(value, "an unsigned 32-bit integer")?.into()),
         Kind::Uint64 => Encoded::Varint(integer(value, "an unsigned 64-bit integer")?),
         Kind::Sint32 => {
             let n: i32 = integer(value, "a 32-bit integer")?;
@@ -485,45 +398,21 @@ fn parse_one(field: &Field, value: &Value, depth: u32) -> Result<Encoded, Error>
         Kind::Sfixed32 => Encoded::Fixed32(integer::<i32>(value, "a 32-bit integer")? as u32),
         Kind::Fixed64 => Encoded::Fixed64(integer(value, "an unsigned 64-bit integer")?),
         Kind::Sfixed64 => Encoded::Fixed64(integer::<i64>(value, "a 64-bit integer")? as u64),
-        Kind::Float => Encoded::Fixed32(
-            (value
-                .as_f64()
-                .ok_or_else(|| Error::expected("a number", value))? as f32)
-                .to_bits(),
-        ),
-        Kind::Double => Encoded::Fixed64(
-            value
-                .as_f64()
-                .ok_or_else(|| Error::expected("a number", value))?
-                .to_bits(),
-        ),
-        Kind::Bool => Encoded::Varint(
-            value
-                .as_bool()
-                .ok_or_else(|| Error::expected("true or false", value))?
-                .into(),
-        ),
+        Kind::Float => Encoded::Fixed32((value.as_f64().ok_or_else(|| Error::expected("a number", value))? as f32).to_bits()),
+        Kind::Double => Encoded::Fixed64(value.as_f64().ok_or_else(|| Error::expected("a number", value))?.to_bits()),
+        Kind::Bool => Encoded::Varint(value.as_bool().ok_or_else(|| Error::expected("true or false", value))?.into()),
         Kind::Enum(e) => Encoded::Varint(i64::from(enum_number(e, value)?) as u64),
-        Kind::String | Kind::Bytes if field.scalar == Scalar::Dec => {
-            Encoded::Bytes(dec(value)?.into_bytes())
-        }
+        Kind::String | Kind::Bytes if field.scalar == Scalar::Dec => Encoded::Bytes(dec(value)?.into_bytes()),
         Kind::Bytes if field.scalar == Scalar::Plain => Encoded::Bytes(bytes(value)?),
         Kind::String | Kind::Bytes => {
-            let text = value
-                .as_str()
-                .ok_or_else(|| Error::expected("text", value))?;
+            let text = value.as_str().ok_or_else(|| Error::expected("text", value))?;
             Encoded::Bytes(text.as_bytes().to_vec())
         }
         Kind::Message(m) => Encoded::Bytes(parse_message(schema(), m, value, depth)?),
     })
 }
 
-fn parse_message(
-    schema: &'static Schema,
-    index: usize,
-    value: &Value,
-    depth: u32,
-) -> Result<Vec<u8>, Error> {
+fn parse_message(schema: &'static Schema, index: usize, value: &Value, depth: u32) -> Result<Vec<u8>, Error> {
     let message = &schema.messages[index];
     let text = |what| value.as_str().ok_or_else(|| Error::expected(what, value));
     match message.well_known {
@@ -531,53 +420,33 @@ fn parse_message(
         Some(WellKnown::Any) => parse_any(value, depth),
         Some(WellKnown::Timestamp) => {
             let what = "a time such as \"2030-01-02T03:04:05Z\"";
-            let time = text(what)?
-                .parse()
-                .map_err(|_| Error::expected(what, value))?;
+            let time = text(what)?.parse().map_err(|_| Error::expected(what, value))?;
             Ok(prost::Message::encode_to_vec(&check_timestamp(time)?))
         }
         Some(WellKnown::Duration) => {
             let what = "a duration in seconds such as \"3600s\"";
-            let duration = text(what)?
-                .parse()
-                .map_err(|_| Error::expected(what, value))?;
+            let duration = text(what)?.parse().map_err(|_| Error::expected(what, value))?;
             Ok(prost::Message::encode_to_vec(&check_duration(duration)?))
         }
     }
 }
 
 fn parse_any(value: &Value, depth: u32) -> Result<Vec<u8>, Error> {
-    let object = value
-        .as_object()
-        .ok_or_else(|| Error::expected("an object with \"@type\"", value))?;
+    let object = value.as_object().ok_or_else(|| Error::expected("an object with \"@type\"", value))?;
     if object.is_empty() {
         return Ok(Vec::new());
     }
-    let type_url = object
-        .get("@type")
-        .and_then(Value::as_str)
-        .ok_or_else(|| Error::expected("an object with \"@type\"", value))?;
-    let message = resolve(type_url)
-        .ok_or_else(|| Error::new(format!("unable to resolve type URL {type_url}")))?;
+    let type_url = object.get("@type").and_then(Value::as_str).ok_or_else(|| Error::expected("an object with \"@type\"", value))?;
+    let message = resolve(type_url).ok_or_else(|| Error::new(format!("unable to resolve type URL {type_url}")))?;
     let members = object.iter().filter(|(name, _)| *name != "@type");
     let inner = if message.well_known.is_some() {
         let index = schema().index(&message.name).expect("resolved");
-        let depth = depth
-            .checked_sub(1)
-            .ok_or_else(|| Error::new("nested too deep"))?;
-        parse_message(
-            schema(),
-            index,
-            object.get("value").unwrap_or(&Value::Null),
-            depth,
-        )?
+        let depth = depth.checked_sub(1).ok_or_else(|| Error::new("nested too deep"))?;
+        parse_message(schema(), index, object.get("value").unwrap_or(&Value::Null), depth)?
     } else {
         parse_fields(message, members, depth)?
     };
-    let any = crate::Any {
-        type_url: type_url.to_owned(),
-        value: inner,
-    };
+    let any = crate::Any { type_url: type_url.to_owned(), value: inner };
     Ok(prost::Message::encode_to_vec(&any))
 }
 
@@ -598,18 +467,12 @@ fn enum_number(index: usize, value: &Value) -> Result<i32, Error> {
     };
     number.ok_or_else(|| {
         let names: Vec<_> = kind.values.iter().map(|(_, name)| name.as_str()).collect();
-        Error::new(format!(
-            "unknown value {value} of {}; its values are {}",
-            kind.name,
-            names.join(", ")
-        ))
+        Error::new(format!("unknown value {value} of {}; its values are {}", kind.name, names.join(", ")))
     })
 }
 
 fn bytes(value: &Value) -> Result<Vec<u8>, Error> {
-    let text = value
-        .as_str()
-        .ok_or_else(|| Error::expected("base64", value))?;
+    let text = value.as_str().ok_or_else(|| Error::expected("base64", value))?;
     decode_base64(text).ok_or_else(|| Error::expected("base64", value))
 }
 
@@ -620,28 +483,16 @@ pub(crate) fn decode_base64(text: &str) -> Option<Vec<u8>> {
 
 /// `cosmos.Dec` from a fraction: an integer of 10⁻¹⁸.
 fn dec(value: &Value) -> Result<String, Error> {
-    let bad = || {
-        Error::expected(
-            "a decimal fraction with at most 18 decimals, as text",
-            value,
-        )
-    };
+    let bad = || Error::expected("a decimal fraction with at most 18 decimals, as text", value);
     let text = value.as_str().ok_or_else(bad)?;
     if text.is_empty() {
         return Ok(String::new());
     }
-    let (sign, digits) = text
-        .strip_prefix('-')
-        .map_or(("", text), |digits| ("-", digits));
+    let (sign, digits) = text.strip_prefix('-').map_or(("", text), |digits| ("-", digits));
     let (whole, decimals) = digits.split_once('.').unwrap_or((digits, ""));
     let all_digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
     let dangling = digits.contains('.') && decimals.is_empty();
-    if whole.is_empty()
-        || dangling
-        || decimals.len() > DEC_PLACES
-        || !all_digits(whole)
-        || !all_digits(decimals)
-    {
+    if whole.is_empty() || dangling || decimals.len() > DEC_PLACES || !all_digits(whole) || !all_digits(decimals) {
         return Err(bad());
     }
     let integer = format!("{whole}{decimals:0<DEC_PLACES$}");

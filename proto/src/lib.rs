@@ -24,10 +24,7 @@ pub use tendermint_proto::google::protobuf::{Any, Duration, Timestamp};
 /// The Cosmos packages, as Cosmos SDK v0.53 has them.
 pub mod cosmos {
     pub use crate::generated::cosmos::consensus;
-    pub use cosmos_sdk_proto::cosmos::{
-        auth, authz, bank, base, distribution, feegrant, genutil, gov, mint, slashing, staking,
-        upgrade,
-    };
+    pub use cosmos_sdk_proto::cosmos::{auth, authz, bank, base, distribution, feegrant, genutil, gov, mint, slashing, staking, upgrade};
 
     /// Keys, their files and multi-signatures.
     pub mod crypto {

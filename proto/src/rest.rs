@@ -49,18 +49,11 @@ pub enum RestError {
 }
 
 static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
-    let http = descriptors()
-        .get_extension_by_name("google.api.http")
-        .expect("google.api is compiled in");
+    let http = descriptors().get_extension_by_name("google.api.http").expect("google.api is compiled in");
     let mut routes = Vec::new();
-    for method in descriptors()
-        .services()
-        .flat_map(|s| s.methods().collect::<Vec<_>>())
-    {
+    for method in descriptors().services().flat_map(|s| s.methods().collect::<Vec<_>>()) {
         let options = method.options();
-        if let (true, ReflectValue::Message(rule)) =
-            (options.has_extension(&http), &*options.get_extension(&http))
-        {
+        if let (true, ReflectValue::Message(rule)) = (options.has_extension(&http), &*options.get_extension(&http)) {
             add_rule(&mut routes, &method, rule);
         }
     }
@@ -70,14 +63,9 @@ static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
 });
 
 fn add_rule(routes: &mut Vec<Route>, method: &MethodDescriptor, rule: &DynamicMessage) {
-    let pattern = rule
-        .fields()
-        .find(|(field, _)| field.containing_oneof().is_some());
+    let pattern = rule.fields().find(|(field, _)| field.containing_oneof().is_some());
     if let Some((verb, ReflectValue::String(template))) = pattern {
-        let body = rule
-            .get_field_by_name("body")
-            .and_then(|b| b.as_str().map(str::to_owned))
-            .unwrap_or_default();
+        let body = rule.get_field_by_name("body").and_then(|b| b.as_str().map(str::to_owned)).unwrap_or_default();
         routes.push(Route {
             method: verb.name().to_ascii_uppercase(),
             template: template.clone(),
@@ -89,11 +77,7 @@ fn add_rule(routes: &mut Vec<Route>, method: &MethodDescriptor, rule: &DynamicMe
         });
     }
     let more = rule.get_field_by_name("additional_bindings");
-    for rule in more
-        .iter()
-        .flat_map(|list| list.as_list().unwrap_or_default())
-        .filter_map(ReflectValue::as_message)
-    {
+    for rule in more.iter().flat_map(|list| list.as_list().unwrap_or_default()).filter_map(ReflectValue::as_message) {
         add_rule(routes, method, rule);
     }
 }
@@ -101,16 +85,14 @@ fn add_rule(routes: &mut Vec<Route>, method: &MethodDescriptor, rule: &DynamicMe
 fn segments(template: &str) -> Vec<Segment> {
     let parts = template.trim_start_matches('/').split('/');
     parts
-        .map(
-            |part| match part.strip_prefix('{').and_then(|p| p.strip_suffix('}')) {
-                None => Segment::Literal(part.to_owned()),
-                Some(parameter) => match parameter.split_once('=') {
-                    Some((name, "**")) => Segment::Rest(name.to_owned()),
-                    Some((name, _)) => Segment::One(name.to_owned()),
-                    None => Segment::One(parameter.to_owned()),
-                },
+        .map(|part| match part.strip_prefix('{').and_then(|p| p.strip_suffix('}')) {
+            None => Segment::Literal(part.to_owned()),
+            Some(parameter) => match parameter.split_once('=') {
+                Some((name, "**")) => Segment::Rest(name.to_owned()),
+                Some((name, _)) => Segment::One(name.to_owned()),
+                None => Segment::One(parameter.to_owned()),
             },
-        )
+        })
         .collect()
 }
 
@@ -124,11 +106,7 @@ pub type Params = Vec<(String, String)>;
 
 /// The route of an HTTP method and a path without its query string, still percent-encoded, with the path's parameters decoded.
 pub fn match_route(method: &str, path: &str) -> Option<(&'static Route, Params)> {
-    let parts: Vec<_> = path
-        .strip_prefix('/')?
-        .split('/')
-        .map(|part| percent_decode_str(part).decode_utf8_lossy())
-        .collect();
+    let parts: Vec<_> = path.strip_prefix('/')?.split('/').map(|part| percent_decode_str(part).decode_utf8_lossy()).collect();
     let mut params = Vec::new();
     'routes: for route in ROUTES.iter().filter(|r| r.method == method) {
         params.clear();
@@ -162,17 +140,14 @@ pub fn request_bytes(
     query: &[(String, String)],
     body: Option<&Value>,
 ) -> Result<Vec<u8>, RestError> {
-    let index = schema()
-        .index(&route.input)
-        .expect("a route's request is compiled in");
+    let index = schema().index(&route.input).expect("a route's request is compiled in");
     let message = &schema().messages[index];
     let mut request = Map::new();
     match (route.body.as_str(), body) {
         ("*", Some(Value::Object(body))) => request = body.clone(),
         ("*", Some(Value::Null) | None) | ("", _) => {}
         ("*", Some(_)) => {
-            return json::from_value(&route.input, body.unwrap_or(&Value::Null))
-                .map_err(RestError::Body);
+            return json::from_value(&route.input, body.unwrap_or(&Value::Null)).map_err(RestError::Body);
         }
         (field, Some(body)) => drop(request.insert(field.to_owned(), body.clone())),
         (_, None) => {}
@@ -192,51 +167,24 @@ pub fn request_bytes(
 }
 
 /// Puts one parameter where its dotted name points to.
-fn set(
-    object: &mut Map<String, Value>,
-    message: &Message,
-    name: &str,
-    value: &str,
-    full: &str,
-    replace: bool,
-) -> Result<(), RestError> {
-    let (head, rest) = name
-        .split_once('.')
-        .map_or((name, None), |(head, rest)| (head, Some(rest)));
-    let Some(field) = message
-        .field_named(head)
-        .map(|index| &message.fields[index])
-    else {
+fn set(object: &mut Map<String, Value>, message: &Message, name: &str, value: &str, full: &str, replace: bool) -> Result<(), RestError> {
+    let (head, rest) = name.split_once('.').map_or((name, None), |(head, rest)| (head, Some(rest)));
+    let Some(field) = message.field_named(head).map(|index| &message.fields[index]) else {
         return Ok(());
     };
     if let (Some(rest), Kind::Message(inner), false) = (rest, field.kind, field.list) {
-        let inner_object = object
-            .entry(&field.name)
-            .or_insert_with(|| Value::Object(Map::new()));
+        let inner_object = object.entry(&field.name).or_insert_with(|| Value::Object(Map::new()));
         return match inner_object {
-            Value::Object(inner_object) => set(
-                inner_object,
-                &schema().messages[inner],
-                rest,
-                value,
-                full,
-                replace,
-            ),
+            Value::Object(inner_object) => set(inner_object, &schema().messages[inner], rest, value, full, replace),
             _ => Ok(()),
         };
     }
     if rest.is_some() {
         return Ok(());
     }
-    let value = parameter(field, value).map_err(|problem| RestError::Parameter {
-        field: full.to_owned(),
-        problem,
-    })?;
+    let value = parameter(field, value).map_err(|problem| RestError::Parameter { field: full.to_owned(), problem })?;
     if field.list {
-        if let Value::Array(items) = object
-            .entry(&field.name)
-            .or_insert_with(|| Value::Array(Vec::new()))
-        {
+        if let Value::Array(items) = object.entry(&field.name).or_insert_with(|| Value::Array(Vec::new())) {
             items.push(value);
         }
     } else if object.insert(field.name.clone(), value).is_some() && !replace {
@@ -248,10 +196,7 @@ fn set(
 /// A parameter as the JSON of its field, checked here so that the error names the parameter.
 fn parameter(field: &Field, value: &str) -> Result<Value, String> {
     fn check<T: std::str::FromStr>(value: &str, what: &str) -> Result<Value, String> {
-        value
-            .parse::<T>()
-            .map(|_| Value::from(value))
-            .map_err(|_| format!("expected {what}, got {value:?}"))
+        value.parse::<T>().map(|_| Value::from(value)).map_err(|_| format!("expected {what}, got {value:?}"))
     }
     match field.kind {
         Kind::Bool => match value {
@@ -263,17 +208,10 @@ fn parameter(field: &Field, value: &str) -> Result<Value, String> {
         Kind::Uint32 | Kind::Fixed32 => check::<u32>(value, "an unsigned 32-bit integer"),
         Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => check::<i64>(value, "a 64-bit integer"),
         Kind::Uint64 | Kind::Fixed64 => check::<u64>(value, "an unsigned 64-bit integer"),
-        Kind::Float | Kind::Double => value
-            .parse::<f64>()
-            .map(Value::from)
-            .map_err(|_| format!("expected a number, got {value:?}")),
+        Kind::Float | Kind::Double => value.parse::<f64>().map(Value::from).map_err(|_| format!("expected a number, got {value:?}")),
         Kind::Enum(e) => {
             let known = &schema().enums[e];
-            if known.number_of(value).is_some()
-                || value
-                    .parse::<i32>()
-                    .is_ok_and(|n| known.name_of(n).is_some())
-            {
+            if known.number_of(value).is_some() || value.parse::<i32>().is_ok_and(|n| known.name_of(n).is_some()) {
                 return Ok(value.into());
             }
             let names: Vec<_> = known.values.iter().map(|(_, name)| name.as_str()).collect();
@@ -281,9 +219,7 @@ fn parameter(field: &Field, value: &str) -> Result<Value, String> {
         }
         Kind::Message(m) => match schema().messages[m].well_known {
             Some(WellKnown::Timestamp | WellKnown::Duration) => Ok(value.into()),
-            _ => Err(format!(
-                "a message cannot be given as {value:?}; name one of its fields"
-            )),
+            _ => Err(format!("a message cannot be given as {value:?}; name one of its fields")),
         },
         Kind::Bytes if field.scalar == Scalar::Plain => match json::decode_base64(value) {
             Some(_) => Ok(value.into()),

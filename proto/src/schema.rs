@@ -3,16 +3,13 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use prost_reflect::{
-    DescriptorPool, DynamicMessage, FieldDescriptor, Kind as ReflectKind, MessageDescriptor, Value,
-};
+use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, Kind as ReflectKind, MessageDescriptor, Value};
 
 /// All .proto files of this crate with what they import, as an encoded `google.protobuf.FileDescriptorSet`.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
-static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
-    DescriptorPool::decode(FILE_DESCRIPTOR_SET).expect("the build compiled these descriptors")
-});
+static POOL: LazyLock<DescriptorPool> =
+    LazyLock::new(|| DescriptorPool::decode(FILE_DESCRIPTOR_SET).expect("the build compiled these descriptors"));
 static SCHEMA: LazyLock<Schema> = LazyLock::new(|| Schema::new(&POOL));
 
 /// The descriptors of every message and service of this crate.
@@ -120,17 +117,11 @@ impl Kind {
 
 impl Enum {
     pub fn name_of(&self, number: i32) -> Option<&str> {
-        self.values
-            .iter()
-            .find(|(n, _)| *n == number)
-            .map(|(_, name)| name.as_str())
+        self.values.iter().find(|(n, _)| *n == number).map(|(_, name)| name.as_str())
     }
 
     pub fn number_of(&self, name: &str) -> Option<i32> {
-        self.values
-            .iter()
-            .find(|(_, n)| n == name)
-            .map(|(number, _)| *number)
+        self.values.iter().find(|(_, n)| n == name).map(|(number, _)| *number)
     }
 }
 
@@ -138,20 +129,14 @@ impl Message {
     pub fn index_of(&self, number: u32) -> Option<usize> {
         let index = match self.low.get(number as usize) {
             Some(index) => *index,
-            None => self
-                .high
-                .iter()
-                .find(|(n, _)| *n == number)
-                .map(|(_, index)| *index),
+            None => self.high.iter().find(|(n, _)| *n == number).map(|(_, index)| *index),
         };
         index.map(usize::from)
     }
 
     /// A field by its name in the .proto file or in camelCase.
     pub fn field_named(&self, name: &str) -> Option<usize> {
-        self.fields
-            .iter()
-            .position(|f| f.name == name || f.json_name == name)
+        self.fields.iter().position(|f| f.name == name || f.json_name == name)
     }
 }
 
@@ -161,43 +146,18 @@ impl Schema {
     }
 
     fn new(pool: &DescriptorPool) -> Schema {
-        let by_name: HashMap<_, _> = pool
-            .all_messages()
-            .enumerate()
-            .map(|(i, m)| (m.full_name().to_owned(), i))
-            .collect();
-        let enum_index: HashMap<_, _> = pool
-            .all_enums()
-            .enumerate()
-            .map(|(i, e)| (e.full_name().to_owned(), i))
-            .collect();
+        let by_name: HashMap<_, _> = pool.all_messages().enumerate().map(|(i, m)| (m.full_name().to_owned(), i)).collect();
+        let enum_index: HashMap<_, _> = pool.all_enums().enumerate().map(|(i, e)| (e.full_name().to_owned(), i)).collect();
         let options = Options {
-            scalar: pool
-                .get_extension_by_name("cosmos_proto.scalar")
-                .expect("cosmos_proto is compiled in"),
-            nullable: pool
-                .get_extension_by_name("gogoproto.nullable")
-                .expect("gogoproto is compiled in"),
+            scalar: pool.get_extension_by_name("cosmos_proto.scalar").expect("cosmos_proto is compiled in"),
+            nullable: pool.get_extension_by_name("gogoproto.nullable").expect("gogoproto is compiled in"),
         };
-        let messages = pool
-            .all_messages()
-            .map(|m| message(&m, &by_name, &enum_index, &options))
-            .collect();
+        let messages = pool.all_messages().map(|m| message(&m, &by_name, &enum_index, &options)).collect();
         let enums = pool
             .all_enums()
-            .map(|e| Enum {
-                name: e.full_name().to_owned(),
-                values: e
-                    .values()
-                    .map(|v| (v.number(), v.name().to_owned()))
-                    .collect(),
-            })
+            .map(|e| Enum { name: e.full_name().to_owned(), values: e.values().map(|v| (v.number(), v.name().to_owned())).collect() })
             .collect();
-        Schema {
-            messages,
-            enums,
-            by_name,
-        }
+        Schema { messages, enums, by_name }
     }
 }
 
@@ -209,53 +169,28 @@ struct Options {
 /// Field numbers below this are found by index.
 const LOW: u32 = 64;
 
-fn message(
-    m: &MessageDescriptor,
-    by_name: &HashMap<String, usize>,
-    enums: &HashMap<String, usize>,
-    options: &Options,
-) -> Message {
+fn message(m: &MessageDescriptor, by_name: &HashMap<String, usize>, enums: &HashMap<String, usize>, options: &Options) -> Message {
     let mut singular = m.oneofs().len();
     let fields: Vec<_> = m
         .descriptor_proto()
         .field
         .iter()
         .map(|f| {
-            let f = m
-                .get_field(f.number() as u32)
-                .expect("a field of its own message");
-            assert!(
-                !f.is_map(),
-                "{}: maps have no canonical encoding",
-                f.full_name()
-            );
+            let f = m.get_field(f.number() as u32).expect("a field of its own message");
+            assert!(!f.is_map(), "{}: maps have no canonical encoding", f.full_name());
             let bit = match f.containing_oneof() {
-                Some(oneof) => m
-                    .oneofs()
-                    .position(|other| other == oneof)
-                    .expect("a oneof of its own message"),
+                Some(oneof) => m.oneofs().position(|other| other == oneof).expect("a oneof of its own message"),
                 None if f.is_list() => 64,
                 None => {
                     singular += 1;
                     singular - 1
                 }
             };
-            let once = u32::try_from(bit)
-                .ok()
-                .and_then(|bit| 1u64.checked_shl(bit))
-                .unwrap_or(0);
+            let once = u32::try_from(bit).ok().and_then(|bit| 1u64.checked_shl(bit)).unwrap_or(0);
             field(&f, once, by_name, enums, options)
         })
         .collect();
-    let mut low = vec![
-        None;
-        fields
-            .iter()
-            .map(|f| f.number + 1)
-            .filter(|n| *n <= LOW)
-            .max()
-            .unwrap_or(0) as usize
-    ];
+    let mut low = vec![None; fields.iter().map(|f| f.number + 1).filter(|n| *n <= LOW).max().unwrap_or(0) as usize];
     let mut high = Vec::new();
     for (i, f) in fields.iter().enumerate() {
         match low.get_mut(f.number as usize) {
@@ -269,28 +204,12 @@ fn message(
         "google.protobuf.Duration" => Some(WellKnown::Duration),
         _ => None,
     };
-    Message {
-        name: m.full_name().to_owned(),
-        fields,
-        low,
-        high,
-        well_known,
-    }
+    Message { name: m.full_name().to_owned(), fields, low, high, well_known }
 }
 
-fn field(
-    f: &FieldDescriptor,
-    once: u64,
-    by_name: &HashMap<String, usize>,
-    enums: &HashMap<String, usize>,
-    options: &Options,
-) -> Field {
+fn field(f: &FieldDescriptor, once: u64, by_name: &HashMap<String, usize>, enums: &HashMap<String, usize>, options: &Options) -> Field {
     let given: DynamicMessage = f.options();
-    let option = |extension| {
-        given
-            .has_extension(extension)
-            .then(|| given.get_extension(extension).into_owned())
-    };
+    let option = |extension| given.has_extension(extension).then(|| given.get_extension(extension).into_owned());
     let scalar = match option(&options.scalar) {
         Some(Value::String(s)) if s == "cosmos.Dec" => Scalar::Dec,
         Some(Value::String(s)) if s == "cosmos.Int" => Scalar::Int,

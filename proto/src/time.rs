@@ -4,10 +4,7 @@ use crate::{Duration, Timestamp};
 
 /// Milliseconds since the epoch as a Timestamp.
 pub fn timestamp(millis: u64) -> Timestamp {
-    Timestamp {
-        seconds: (millis / 1000) as i64,
-        nanos: (millis % 1000) as i32 * 1_000_000,
-    }
+    Timestamp { seconds: (millis / 1000) as i64, nanos: (millis % 1000) as i32 * 1_000_000 }
 }
 
 /// A Timestamp as milliseconds since the epoch, rounded down; None before 1970 or where nanos is out of its range.
@@ -19,16 +16,10 @@ pub fn millis(t: &Timestamp) -> Option<u64> {
 
 /// Milliseconds as a Duration.
 pub fn duration(millis: u64) -> Duration {
-    Duration {
-        seconds: (millis / 1000) as i64,
-        nanos: (millis % 1000) as i32 * 1_000_000,
-    }
+    Duration { seconds: (millis / 1000) as i64, nanos: (millis % 1000) as i32 * 1_000_000 }
 }
 
 /// A Duration as milliseconds, rounded down; None when negative or out of range.
 pub fn duration_millis(d: &Duration) -> Option<u64> {
-    millis(&Timestamp {
-        seconds: d.seconds,
-        nanos: d.nanos,
-    })
+    millis(&Timestamp { seconds: d.seconds, nanos: d.nanos })
 }

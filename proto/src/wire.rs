@@ -43,17 +43,11 @@ impl<'a> Reader<'a> {
     pub fn value(&mut self, wire_type: u8) -> Result<Raw<'a>, WireError> {
         match wire_type {
             VARINT => Ok(Raw::Number(self.varint()?)),
-            FIXED64 => Ok(Raw::Number(u64::from_le_bytes(
-                self.take(8)?.try_into().expect("8 bytes"),
-            ))),
-            FIXED32 => Ok(Raw::Number(
-                u32::from_le_bytes(self.take(4)?.try_into().expect("4 bytes")).into(),
-            )),
+            FIXED64 => Ok(Raw::Number(u64::from_le_bytes(self.take(8)?.try_into().expect("8 bytes")))),
+            FIXED32 => Ok(Raw::Number(u32::from_le_bytes(self.take(4)?.try_into().expect("4 bytes")).into())),
             BYTES => {
                 let len = self.varint()?;
-                Ok(Raw::Bytes(self.take(
-                    usize::try_from(len).map_err(|_| WireError::Truncated)?,
-                )?))
+                Ok(Raw::Bytes(self.take(usize::try_from(len).map_err(|_| WireError::Truncated)?)?))
             }
             _ => Err(WireError::WireType),
         }
@@ -71,11 +65,7 @@ impl<'a> Reader<'a> {
                 return Ok(value);
             }
         }
-        Err(if self.0.len() < 10 {
-            WireError::Truncated
-        } else {
-            WireError::Overflow
-        })
+        Err(if self.0.len() < 10 { WireError::Truncated } else { WireError::Overflow })
     }
 
     fn take(&mut self, len: usize) -> Result<&'a [u8], WireError> {

@@ -59,9 +59,7 @@ fn block(out: &mut String, value: &Value, indent: usize) {
                 start(out);
                 out.push_str("- ");
                 match item {
-                    Value::Object(_) | Value::Array(_) if !is_empty(item) => {
-                        block(out, item, indent + 2)
-                    }
+                    Value::Object(_) | Value::Array(_) if !is_empty(item) => block(out, item, indent + 2),
                     _ => {
                         inline(out, item, indent + 2);
                         out.push('\n');
@@ -94,13 +92,9 @@ fn inline(out: &mut String, value: &Value, indent: usize) {
 
 /// Writes text plain where that reads back as the same text; `literal` is the indent of a literal block, where one may stand.
 fn text(out: &mut String, s: &str, literal: Option<usize>) {
-    let special = s
-        .chars()
-        .any(|c| (c.is_control() && c != '\n') || c == '\u{feff}');
+    let special = s.chars().any(|c| (c.is_control() && c != '\n') || c == '\u{feff}');
     match literal {
-        Some(indent) if s.contains('\n') && !special && !s.contains(" \n") && !s.ends_with(' ') => {
-            literal_block(out, s, indent)
-        }
+        Some(indent) if s.contains('\n') && !special && !s.contains(" \n") && !s.ends_with(' ') => literal_block(out, s, indent),
         _ if s.contains('\n') || special || reads_as_other(s) => {
             out.push_str(&serde_json::to_string(s).expect("text is JSON"));
         }
@@ -135,16 +129,11 @@ fn literal_block(out: &mut String, s: &str, indent: usize) {
 
 /// Whether YAML 1.1 or 1.2 takes the plain text for null, a boolean, a number or a time.
 fn reads_as_other(s: &str) -> bool {
-    const WORDS: [&str; 11] = [
-        "", "~", "null", "true", "false", "yes", "no", "on", "off", "y", "n",
-    ];
+    const WORDS: [&str; 11] = ["", "~", "null", "true", "false", "yes", "no", "on", "off", "y", "n"];
     let lower = s.to_ascii_lowercase();
     WORDS.contains(&lower.as_str())
         || is_number(s.strip_prefix(['-', '+']).unwrap_or(s))
-        || (s.len() >= 8
-            && s.as_bytes()[4] == b'-'
-            && s.bytes()
-                .all(|b| b.is_ascii_digit() || b"-:.TtZz+ ".contains(&b)))
+        || (s.len() >= 8 && s.as_bytes()[4] == b'-' && s.bytes().all(|b| b.is_ascii_digit() || b"-:.TtZz+ ".contains(&b)))
 }
 
 fn is_number(s: &str) -> bool {
@@ -152,24 +141,10 @@ fn is_number(s: &str) -> bool {
     if s.starts_with('_') {
         return false;
     }
-    let radix = |prefix, radix| {
-        lower
-            .strip_prefix(prefix)
-            .is_some_and(|d: &str| !d.is_empty() && d.chars().all(|c| c.is_digit(radix)))
-    };
-    let sexagesimal = lower.contains(':')
-        && lower
-            .split(':')
-            .all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()));
-    let decimal =
-        lower.starts_with(|c: char| c.is_ascii_digit() || c == '.') && lower.parse::<f64>().is_ok();
-    decimal
-        || radix("0x", 16)
-        || radix("0o", 8)
-        || radix("0b", 2)
-        || sexagesimal
-        || lower == ".inf"
-        || lower == ".nan"
+    let radix = |prefix, radix| lower.strip_prefix(prefix).is_some_and(|d: &str| !d.is_empty() && d.chars().all(|c| c.is_digit(radix)));
+    let sexagesimal = lower.contains(':') && lower.split(':').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()));
+    let decimal = lower.starts_with(|c: char| c.is_ascii_digit() || c == '.') && lower.parse::<f64>().is_ok();
+    decimal || radix("0x", 16) || radix("0o", 8) || radix("0b", 2) || sexagesimal || lower == ".inf" || lower == ".nan"
 }
 
 /// Whether the text may stand without quotes inside a block.
@@ -179,8 +154,7 @@ fn is_plain(s: &str) -> bool {
     let lone = chars.next().is_none_or(|second| second == ' ');
     let starts_well = match first {
         '-' | '?' | ':' => !lone,
-        ' ' | '#' | ',' | '[' | ']' | '{' | '}' | '&' | '*' | '!' | '|' | '>' | '\'' | '"'
-        | '%' | '@' | '`' => false,
+        ' ' | '#' | ',' | '[' | ']' | '{' | '}' | '&' | '*' | '!' | '|' | '>' | '\'' | '"' | '%' | '@' | '`' => false,
         _ => true,
     };
     let marker = ["---", "..."].iter().any(|m| s.starts_with(m));

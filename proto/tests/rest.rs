@@ -13,17 +13,9 @@ fn rpc(method: &str, path: &str) -> Option<String> {
     match_route(method, path).map(|(route, _)| route.rpc.clone())
 }
 
-fn request(
-    method: &str,
-    path: &str,
-    query: &[(&str, &str)],
-    body: Option<Value>,
-) -> Result<Vec<u8>, String> {
+fn request(method: &str, path: &str, query: &[(&str, &str)], body: Option<Value>) -> Result<Vec<u8>, String> {
     let (route, params) = match_route(method, path).unwrap();
-    let query: Vec<_> = query
-        .iter()
-        .map(|(k, v)| (k.to_string(), v.to_string()))
-        .collect();
+    let query: Vec<_> = query.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
     request_bytes(route, &params, &query, body.as_ref()).map_err(|e| e.to_string())
 }
 
@@ -34,52 +26,19 @@ fn get<M: Message + Default>(path: &str, query: &[(&str, &str)]) -> M {
 #[test]
 fn a_path_finds_its_method() {
     for (path, expected) in [
-        (
-            "/cosmos/bank/v1beta1/balances/ve1a",
-            "/cosmos.bank.v1beta1.Query/AllBalances",
-        ),
-        (
-            "/cosmos/bank/v1beta1/balances/ve1a/by_denom",
-            "/cosmos.bank.v1beta1.Query/Balance",
-        ),
-        (
-            "/cosmos/bank/v1beta1/denom_owners/ibc/ABC",
-            "/cosmos.bank.v1beta1.Query/DenomOwners",
-        ),
-        (
-            "/cosmos/bank/v1beta1/denom_owners_by_query",
-            "/cosmos.bank.v1beta1.Query/DenomOwnersByQuery",
-        ),
-        (
-            "/cosmos/base/tendermint/v1beta1/blocks/latest",
-            "/cosmos.base.tendermint.v1beta1.Service/GetLatestBlock",
-        ),
-        (
-            "/cosmos/base/tendermint/v1beta1/blocks/7",
-            "/cosmos.base.tendermint.v1beta1.Service/GetBlockByHeight",
-        ),
-        (
-            "/cosmos/tx/v1beta1/txs/ABCD",
-            "/cosmos.tx.v1beta1.Service/GetTx",
-        ),
-        (
-            "/virtengine/market/v1/orders/ve1a/1/2/3",
-            "/virtengine.market.v1.Query/Order",
-        ),
+        ("/cosmos/bank/v1beta1/balances/ve1a", "/cosmos.bank.v1beta1.Query/AllBalances"),
+        ("/cosmos/bank/v1beta1/balances/ve1a/by_denom", "/cosmos.bank.v1beta1.Query/Balance"),
+        ("/cosmos/bank/v1beta1/denom_owners/ibc/ABC", "/cosmos.bank.v1beta1.Query/DenomOwners"),
+        ("/cosmos/bank/v1beta1/denom_owners_by_query", "/cosmos.bank.v1beta1.Query/DenomOwnersByQuery"),
+        ("/cosmos/base/tendermint/v1beta1/blocks/latest", "/cosmos.base.tendermint.v1beta1.Service/GetLatestBlock"),
+        ("/cosmos/base/tendermint/v1beta1/blocks/7", "/cosmos.base.tendermint.v1beta1.Service/GetBlockByHeight"),
+        ("/cosmos/tx/v1beta1/txs/ABCD", "/cosmos.tx.v1beta1.Service/GetTx"),
+        ("/virtengine/market/v1/orders/ve1a/1/2/3", "/virtengine.market.v1.Query/Order"),
     ] {
         assert_eq!(rpc("GET", path).as_deref(), Some(expected), "{path}");
     }
-    assert_eq!(
-        rpc("POST", "/cosmos/tx/v1beta1/txs").as_deref(),
-        Some("/cosmos.tx.v1beta1.Service/BroadcastTx")
-    );
-    for path in [
-        "/ibc/apps/transfer/v1/params",
-        "/cosmos/bank/v1beta1/balances/",
-        "/cosmos/bank/v1beta1/denom_owners",
-        "",
-        "/",
-    ] {
+    assert_eq!(rpc("POST", "/cosmos/tx/v1beta1/txs").as_deref(), Some("/cosmos.tx.v1beta1.Service/BroadcastTx"));
+    for path in ["/ibc/apps/transfer/v1/params", "/cosmos/bank/v1beta1/balances/", "/cosmos/bank/v1beta1/denom_owners", "", "/"] {
         assert_eq!(rpc("GET", path), None, "{path}");
     }
     assert_eq!(rpc("POST", "/cosmos/bank/v1beta1/balances/ve1a"), None);
@@ -87,12 +46,8 @@ fn a_path_finds_its_method() {
 
 #[test]
 fn a_route_names_its_messages() {
-    let (route, params) =
-        match_route("GET", "/cosmos/bank/v1beta1/denom_owners/ibc%2FABC").unwrap();
-    assert_eq!(
-        route.template,
-        "/cosmos/bank/v1beta1/denom_owners/{denom=**}"
-    );
+    let (route, params) = match_route("GET", "/cosmos/bank/v1beta1/denom_owners/ibc%2FABC").unwrap();
+    assert_eq!(route.template, "/cosmos/bank/v1beta1/denom_owners/{denom=**}");
     assert_eq!(route.input, "cosmos.bank.v1beta1.QueryDenomOwnersRequest");
     assert_eq!(route.output, "cosmos.bank.v1beta1.QueryDenomOwnersResponse");
     assert_eq!(params, [("denom".to_string(), "ibc/ABC".to_string())]);
@@ -111,13 +66,7 @@ fn no_two_routes_are_the_same() {
 #[test]
 fn path_and_query_fill_the_request() {
     let owners: QueryDenomOwnersRequest = get("/cosmos/bank/v1beta1/denom_owners/uve", &[]);
-    assert_eq!(
-        owners,
-        QueryDenomOwnersRequest {
-            denom: "uve".into(),
-            pagination: None
-        }
-    );
+    assert_eq!(owners, QueryDenomOwnersRequest { denom: "uve".into(), pagination: None });
 
     let query = [
         ("pagination.limit", "10"),
@@ -129,58 +78,22 @@ fn path_and_query_fill_the_request() {
         ("address", "the path counts"),
     ];
     let balances: QueryAllBalancesRequest = get("/cosmos/bank/v1beta1/balances/ve1a", &query);
-    let pagination = PageRequest {
-        key: vec![1, 2],
-        limit: 10,
-        count_total: true,
-        ..Default::default()
-    };
-    assert_eq!(
-        balances,
-        QueryAllBalancesRequest {
-            address: "ve1a".into(),
-            pagination: Some(pagination),
-            resolve_denom: true
-        }
-    );
+    let pagination = PageRequest { key: vec![1, 2], limit: 10, count_total: true, ..Default::default() };
+    assert_eq!(balances, QueryAllBalancesRequest { address: "ve1a".into(), pagination: Some(pagination), resolve_denom: true });
 
     #[allow(deprecated)]
     {
-        let txs: GetTxsEventRequest = get(
-            "/cosmos/tx/v1beta1/txs",
-            &[
-                ("events", "a=1"),
-                ("events", "b=2"),
-                ("order_by", "ORDER_BY_DESC"),
-            ],
-        );
-        assert_eq!(
-            (txs.events, txs.order_by),
-            (vec!["a=1".to_string(), "b=2".into()], 2)
-        );
+        let txs: GetTxsEventRequest = get("/cosmos/tx/v1beta1/txs", &[("events", "a=1"), ("events", "b=2"), ("order_by", "ORDER_BY_DESC")]);
+        assert_eq!((txs.events, txs.order_by), (vec!["a=1".to_string(), "b=2".into()], 2));
     }
 
     let order: QueryOrderRequest = get("/virtengine/market/v1/orders/ve1a/1/2/3", &[]);
-    assert_eq!(
-        order,
-        QueryOrderRequest {
-            owner: "ve1a".into(),
-            dseq: 1,
-            gseq: 2,
-            oseq: 3
-        }
-    );
-    let orders: QueryOrdersRequest = get(
-        "/virtengine/market/v1/orders",
-        &[("state", "open"), ("dseq", "18446744073709551615")],
-    );
+    assert_eq!(order, QueryOrderRequest { owner: "ve1a".into(), dseq: 1, gseq: 2, oseq: 3 });
+    let orders: QueryOrdersRequest = get("/virtengine/market/v1/orders", &[("state", "open"), ("dseq", "18446744073709551615")]);
     assert_eq!((orders.state, orders.dseq), (1, u64::MAX));
     let by_number: QueryOrdersRequest = get("/virtengine/market/v1/orders", &[("state", "1")]);
     assert_eq!(by_number.state, 1);
-    let bytes: AbciQueryRequest = get(
-        "/cosmos/base/tendermint/v1beta1/abci_query",
-        &[("data", "_-8"), ("prove", "false")],
-    );
+    let bytes: AbciQueryRequest = get("/cosmos/base/tendermint/v1beta1/abci_query", &[("data", "_-8"), ("prove", "false")]);
     assert_eq!(bytes.data, [255, 239]);
 }
 
@@ -196,15 +109,9 @@ fn a_bad_value_is_refused_by_name() {
         refused(balances, &[("pagination.reverse", "yes")]),
         r#"parsing field "pagination.reverse": expected true or false, got "yes""#
     );
+    assert_eq!(refused(balances, &[("pagination.key", "%")]), r#"parsing field "pagination.key": expected base64, got "%""#);
     assert_eq!(
-        refused(balances, &[("pagination.key", "%")]),
-        r#"parsing field "pagination.key": expected base64, got "%""#
-    );
-    assert_eq!(
-        refused(
-            balances,
-            &[("pagination.limit", "1"), ("pagination.limit", "2")]
-        ),
+        refused(balances, &[("pagination.limit", "1"), ("pagination.limit", "2")]),
         r#"too many values for field "pagination.limit""#
     );
     assert_eq!(
@@ -212,41 +119,20 @@ fn a_bad_value_is_refused_by_name() {
         r#"parsing field "dseq": expected an unsigned 64-bit integer, got "b""#
     );
     assert!(
-        refused("/virtengine/market/v1/orders", &[("state", "opened")])
-            .starts_with(r#"parsing field "state": "opened" is not one of "#)
+        refused("/virtengine/market/v1/orders", &[("state", "opened")]).starts_with(r#"parsing field "state": "opened" is not one of "#)
     );
-    assert!(
-        refused(balances, &[("pagination", "x")])
-            .starts_with(r#"parsing field "pagination": a message cannot be given"#)
-    );
+    assert!(refused(balances, &[("pagination", "x")]).starts_with(r#"parsing field "pagination": a message cannot be given"#));
 }
 
 #[test]
 fn a_body_is_the_request() {
     let simulate = |body| request("POST", "/cosmos/tx/v1beta1/simulate", &[], body);
     #[allow(deprecated)]
-    let expected = SimulateRequest {
-        tx: None,
-        tx_bytes: vec![1, 2],
-    };
-    for body in [
-        json!({ "tx_bytes": "AQI=" }),
-        json!({ "txBytes": "AQI", "tx": null }),
-    ] {
-        assert_eq!(
-            SimulateRequest::decode(simulate(Some(body)).unwrap().as_slice()).unwrap(),
-            expected
-        );
+    let expected = SimulateRequest { tx: None, tx_bytes: vec![1, 2] };
+    for body in [json!({ "tx_bytes": "AQI=" }), json!({ "txBytes": "AQI", "tx": null })] {
+        assert_eq!(SimulateRequest::decode(simulate(Some(body)).unwrap().as_slice()).unwrap(), expected);
     }
     assert_eq!(simulate(None).unwrap(), b"");
-    assert!(
-        simulate(Some(json!({ "bytes": 1 })))
-            .unwrap_err()
-            .starts_with(r#"unknown field "bytes""#)
-    );
-    assert!(
-        simulate(Some(json!([])))
-            .unwrap_err()
-            .starts_with("expected an object")
-    );
+    assert!(simulate(Some(json!({ "bytes": 1 }))).unwrap_err().starts_with(r#"unknown field "bytes""#));
+    assert!(simulate(Some(json!([]))).unwrap_err().starts_with("expected an object"));
 }

@@ -10,10 +10,7 @@ use proto::{descriptors, json};
 
 fn unhex(hex: &str) -> Vec<u8> {
     let hex = hex.trim_start_matches('-');
-    (0..hex.len())
-        .step_by(2)
-        .map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap())
-        .collect()
+    (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap()).collect()
 }
 
 #[test]
@@ -21,8 +18,7 @@ fn json_of_every_kind_of_message_is_what_go_writes() {
     for line in include_str!("sdk-json.txt").lines() {
         let [name, hex, expected] = line.splitn(3, ' ').collect::<Vec<_>>().try_into().unwrap();
         let expected: serde_json::Value = serde_json::from_str(expected).unwrap();
-        let shown =
-            json::to_value(name, &unhex(hex)).unwrap_or_else(|e| panic!("{name} {hex}: {e}"));
+        let shown = json::to_value(name, &unhex(hex)).unwrap_or_else(|e| panic!("{name} {hex}: {e}"));
         // as text, because the order of fields counts
         assert_eq!(shown.to_string(), expected.to_string(), "{name} {hex}");
     }
@@ -32,14 +28,9 @@ fn json_of_every_kind_of_message_is_what_go_writes() {
 fn json_that_was_shown_can_be_read_back() {
     for line in include_str!("sdk-json.txt").lines() {
         let [name, _, shown] = line.splitn(3, ' ').collect::<Vec<_>>().try_into().unwrap();
-        let bytes = json::from_value(name, &serde_json::from_str(shown).unwrap())
-            .unwrap_or_else(|e| panic!("{name} {shown}: {e}"));
+        let bytes = json::from_value(name, &serde_json::from_str(shown).unwrap()).unwrap_or_else(|e| panic!("{name} {shown}: {e}"));
         let again = json::to_value(name, &bytes).unwrap();
-        assert_eq!(
-            json::from_value(name, &again).unwrap(),
-            bytes,
-            "{name} {shown}"
-        );
+        assert_eq!(json::from_value(name, &again).unwrap(), bytes, "{name} {shown}");
     }
 }
 
@@ -47,47 +38,20 @@ fn json_that_was_shown_can_be_read_back() {
 fn descriptors_are_those_of_the_sdk() {
     let expected: BTreeSet<&str> = include_str!("sdk-descriptors.txt").lines().collect();
     let mut ours = BTreeSet::new();
-    for message in descriptors()
-        .all_messages()
-        .filter(|m| from_sdk(m.package_name()))
-    {
+    for message in descriptors().all_messages().filter(|m| from_sdk(m.package_name())) {
         describe(&message, &mut ours);
     }
-    for e in descriptors()
-        .all_enums()
-        .filter(|e| from_sdk(e.package_name()))
-    {
-        ours.extend(
-            e.values()
-                .map(|v| format!("enum {} {} = {}", e.full_name(), v.name(), v.number())),
-        );
+    for e in descriptors().all_enums().filter(|e| from_sdk(e.package_name())) {
+        ours.extend(e.values().map(|v| format!("enum {} {} = {}", e.full_name(), v.name(), v.number())));
     }
-    for service in descriptors()
-        .services()
-        .filter(|s| from_sdk(s.package_name()))
-    {
+    for service in descriptors().services().filter(|s| from_sdk(s.package_name())) {
         for m in service.methods() {
-            ours.insert(format!(
-                "rpc {} {} {} -> {}",
-                service.full_name(),
-                m.name(),
-                m.input().full_name(),
-                m.output().full_name()
-            ));
+            ours.insert(format!("rpc {} {} {} -> {}", service.full_name(), m.name(), m.input().full_name(), m.output().full_name()));
         }
     }
-    let missing: Vec<_> = expected
-        .iter()
-        .filter(|line| !ours.contains(**line))
-        .collect();
-    let extra: Vec<_> = ours
-        .iter()
-        .filter(|line| !expected.contains(line.as_str()))
-        .collect();
-    assert!(
-        missing.is_empty() && extra.is_empty(),
-        "missing: {missing:#?}, not in the SDK: {extra:#?}"
-    );
+    let missing: Vec<_> = expected.iter().filter(|line| !ours.contains(**line)).collect();
+    let extra: Vec<_> = ours.iter().filter(|line| !expected.contains(line.as_str())).collect();
+    assert!(missing.is_empty() && extra.is_empty(), "missing: {missing:#?}, not in the SDK: {extra:#?}");
 }
 
 fn from_sdk(package: &str) -> bool {
@@ -99,22 +63,13 @@ fn describe(message: &MessageDescriptor, lines: &mut BTreeSet<String>) {
         lines.insert(format!("empty {}", message.full_name()));
     }
     for f in message.fields() {
-        let oneof = f
-            .containing_oneof()
-            .map(|o| format!(" oneof {}", o.name()))
-            .unwrap_or_default();
+        let oneof = f.containing_oneof().map(|o| format!(" oneof {}", o.name())).unwrap_or_default();
         let label = match f.cardinality() {
             Cardinality::Repeated => "repeated",
             Cardinality::Required => "required",
             Cardinality::Optional => "optional",
         };
-        lines.insert(format!(
-            "field {} {label} {} {} = {}{oneof}",
-            message.full_name(),
-            type_name(&f),
-            f.name(),
-            f.number()
-        ));
+        lines.insert(format!("field {} {label} {} {} = {}{oneof}", message.full_name(), type_name(&f), f.name(), f.number()));
     }
 }
 

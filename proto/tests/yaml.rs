@@ -13,30 +13,15 @@ fn keys_are_sorted_and_lists_stand_under_their_key() {
 #[test]
 fn shapes_are_those_of_go() {
     let cases: [(Value, &str); 9] = [
-        (
-            json!({ "a": [], "b": {}, "c": null, "z": true, "f": 1.5, "g": -3 }),
-            "a: []\nb: {}\nc: null\nf: 1.5\ng: -3\nz: true\n",
-        ),
-        (
-            json!({ "d": [[1, 2], [3]], "e": [{ "x": { "y1": [1] } }] }),
-            "d:\n- - 1\n  - 2\n- - 3\ne:\n- x:\n    y1:\n    - 1\n",
-        ),
-        (
-            json!([1, "a", null, { "b": [], "c": {} }]),
-            "- 1\n- a\n- null\n- b: []\n  c: {}\n",
-        ),
+        (json!({ "a": [], "b": {}, "c": null, "z": true, "f": 1.5, "g": -3 }), "a: []\nb: {}\nc: null\nf: 1.5\ng: -3\nz: true\n"),
+        (json!({ "d": [[1, 2], [3]], "e": [{ "x": { "y1": [1] } }] }), "d:\n- - 1\n  - 2\n- - 3\ne:\n- x:\n    y1:\n    - 1\n"),
+        (json!([1, "a", null, { "b": [], "c": {} }]), "- 1\n- a\n- null\n- b: []\n  c: {}\n"),
         (json!([[], {}, [[]]]), "- []\n- {}\n- - []\n"),
         (json!([]), "[]\n"),
         (json!("x"), "x\n"),
-        (
-            json!({ "a": ["x\ny", { "k": "x\ny\n" }] }),
-            "a:\n- |-\n  x\n  y\n- k: |\n    x\n    y\n",
-        ),
+        (json!({ "a": ["x\ny", { "k": "x\ny\n" }] }), "a:\n- |-\n  x\n  y\n- k: |\n    x\n    y\n"),
         (json!({ "k": "\na" }), "k: |2-\n\n  a\n"),
-        (
-            json!({ "@type": 1, "y": 2, "-": 3 }),
-            "'-': 3\n'@type': 1\n\"y\": 2\n",
-        ),
+        (json!({ "@type": 1, "y": 2, "-": 3 }), "'-': 3\n'@type': 1\n\"y\": 2\n"),
     ];
     for (value, expected) in cases {
         assert_eq!(yaml::to_string(&value), expected);
@@ -78,8 +63,8 @@ fn text_that_would_read_as_something_else_is_quoted() {
         assert_eq!(yaml::to_string(&json!({ "k": s })), format!("k: \"{s}\"\n"));
     }
     let single = [
-        "a: b", "a #b", "#a", "- a", "-", "?", ": a", "*a", "&a", "!a", "|", ">", "%a", "@a", "`a",
-        "\"a", "{a", "[a", "{}", " a", "a ", "---", "...",
+        "a: b", "a #b", "#a", "- a", "-", "?", ": a", "*a", "&a", "!a", "|", ">", "%a", "@a", "`a", "\"a", "{a", "[a", "{}", " a", "a ",
+        "---", "...",
     ];
     for s in single {
         assert_eq!(yaml::to_string(&json!({ "k": s })), format!("k: '{s}'\n"));
@@ -107,12 +92,6 @@ fn text_that_would_read_as_something_else_is_quoted() {
         assert_eq!(yaml::to_string(&json!({ "k": s })), format!("k: {s}\n"));
     }
     assert_eq!(yaml::to_string(&json!({ "k": "'a" })), "k: '''a'\n");
-    assert_eq!(
-        yaml::to_string(&json!({ "k": "tab\tb" })),
-        "k: \"tab\\tb\"\n"
-    );
-    assert_eq!(
-        yaml::to_string(&json!({ "k": "trail \nnext" })),
-        "k: \"trail \\nnext\"\n"
-    );
+    assert_eq!(yaml::to_string(&json!({ "k": "tab\tb" })), "k: \"tab\\tb\"\n");
+    assert_eq!(yaml::to_string(&json!({ "k": "trail \nnext" })), "k: \"trail \\nnext\"\n");
 }

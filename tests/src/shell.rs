@@ -43,18 +43,16 @@ impl Shell {
         unlockpt(&controller).expect("unlockpt");
         let name = ptsname(&controller, Vec::new()).expect("ptsname");
         let terminal = || open(&*name, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty()).expect("its other side");
+        std::fs::write(home.join(".bashrc"), format!("PS1='@$?{PROMPT}' PS2='{MORE}' HISTFILE=\n")).expect("a file");
         let path = home.join(".standard-output");
-        let output = File::create(&path).expect("a file for standard output");
+        let output = File::options().read(true).write(true).create(true).truncate(true).open(&path).expect("a file for standard output");
         // --ctty makes the terminal the controlling one, as a login does.
         let child = Command::new("setsid")
-            .args(["--ctty", "bash", "--noprofile", "--norc", "-i"])
+            .args(["--ctty", "bash", "-i"])
             .current_dir(home)
             .envs(env.iter().copied())
             .env("HOME", home)
-            .env("PS1", format!("@$?{PROMPT}"))
-            .env("PS2", MORE)
             .env("TERM", "dumb")
-            .env("HISTFILE", "")
             .stdin(terminal())
             .stdout(File::options().append(true).open(&path).expect("the same file"))
             .stderr(terminal())
@@ -128,5 +126,28 @@ impl Drop for Shell {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_typed_is_read_as_from_a_person() {
+        let home = std::env::temp_dir().join("virtengine-e2e-shell");
+        std::fs::create_dir_all(&home).expect("a folder");
+        let mut shell = Shell::open(&home, &[("COLOUR", "green")], "secret words");
+        let typed = shell.run("echo \"$COLOUR!\" \\\n  and more; echo aside >&2");
+        assert_eq!((typed.code, typed.stdout.as_str(), typed.asked), (0, "green! and more\n", 0));
+        assert!(typed.terminal.contains("aside"));
+        assert_eq!(shell.run("cat << 'EOF'\n$COLOUR\nEOF").stdout, "$COLOUR\n");
+        let typed = shell.run("X=$(read -rsp 'Enter passphrase: ' p; read -rsp 'Re-enter passphrase: ' q; echo $p, $q)");
+        assert_eq!((typed.code, typed.stdout.as_str(), typed.asked), (0, "", 2));
+        assert_eq!(shell.run("echo $X; false").code, 1);
+        assert_eq!(shell.run("bash -i").code, 0);
+        assert_eq!(shell.run("echo $X in").stdout, "in\n");
+        shell.run("exit");
+        assert_eq!(shell.run("echo $X out").stdout, "secret words, secret words out\n");
     }
 }

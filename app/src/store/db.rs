@@ -4,8 +4,8 @@ use std::{path::Path, sync::Arc};
 
 use kernel::{Base, Bytes, Fault};
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRawIterator,
-    DataBlockIndexType, ErrorKind, LogLevel, Options, ReadOptions, Snapshot,
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRawIterator, DataBlockIndexType, ErrorKind,
+    LogLevel, Options, ReadOptions, Snapshot,
 };
 use self_cell::self_cell;
 

@@ -91,12 +91,7 @@ impl Forest {
     /// Stores that were empty in the version before and are not here.
     pub fn appeared<'a>(&self, before: &Forest, stores: &'a [(u8, &'static str)]) -> Vec<&'a (u8, &'static str)> {
         let trees = before.trees.iter().zip(&self.trees);
-        stores
-            .iter()
-            .zip(trees)
-            .filter(|(_, (old, new))| old.is_empty() && !new.is_empty())
-            .map(|(store, _)| store)
-            .collect()
+        stores.iter().zip(trees).filter(|(_, (old, new))| old.is_empty() && !new.is_empty()).map(|(store, _)| store).collect()
     }
 }
 

@@ -71,14 +71,7 @@ pub struct Tuning {
 
 impl Default for Tuning {
     fn default() -> Self {
-        Tuning {
-            proof_versions: 100,
-            proof_bytes: 64 << 20,
-            query_versions: 1_000,
-            cache_bytes: 64 << 20,
-            sync: true,
-            create: true,
-        }
+        Tuning { proof_versions: 100, proof_bytes: 64 << 20, query_versions: 1_000, cache_bytes: 64 << 20, sync: true, create: true }
     }
 }
 
@@ -167,9 +160,7 @@ impl Store {
     pub fn open(dir: impl Into<PathBuf>, options: Options) -> Result<Self, Error> {
         let dir = dir.into();
         Self::load(&dir, options).map_err(|error| match error {
-            Error::Database(error) if error.kind() == ErrorKind::Corruption => {
-                Error::Damaged { dir, reason: error.into_string() }
-            }
+            Error::Database(error) if error.kind() == ErrorKind::Corruption => Error::Damaged { dir, reason: error.into_string() },
             Error::Corrupt(reason) | Error::Fault(kernel::Fault::Corrupt(reason)) => {
                 Error::Damaged { dir, reason: format!("{reason} does not decode") }
             }
@@ -274,8 +265,7 @@ impl Store {
                 rows.push((&key[..], value.as_deref()));
             }
         }
-        let ((forest, cost), old) =
-            join(writes.len(), || tip.forest().update(&self.stores, &rows), || self.read(&tip.snap, writes));
+        let ((forest, cost), old) = join(writes.len(), || tip.forest().update(&self.stores, &rows), || self.read(&tip.snap, writes));
         let old = old?;
         let mut keys = tip.keys.clone();
         for ((key, new), old) in writes.iter().zip(&old).filter(|((key, _), _)| key[0] == KIND_ROW) {
@@ -297,19 +287,14 @@ impl Store {
     /// The committed values of the keys of `writes`.
     fn read(&self, snap: &Snap, writes: &Writes) -> Result<Vec<Option<Bytes>>, Error> {
         let mut values: Vec<Option<Option<Bytes>>> = writes.keys().map(|key| snap.cached(key)).collect();
-        let missing: Vec<&Bytes> =
-            writes.keys().zip(&values).filter(|(_, value)| value.is_none()).map(|(key, _)| key).collect();
+        let missing: Vec<&Bytes> = writes.keys().zip(&values).filter(|(_, value)| value.is_none()).map(|(key, _)| key).collect();
         let state = column(&self.db, STATE);
         let read = |keys: &[&Bytes]| -> Vec<Result<Option<Bytes>, rocksdb::Error>> {
             let values = self.db.batched_multi_get_cf(state, keys.iter().copied(), true);
             values.into_iter().map(|value| Ok(value?.map(|value| value.to_vec()))).collect()
         };
-        let mut found = if missing.len() < PARALLEL {
-            read(&missing)
-        } else {
-            missing.par_chunks(PARALLEL).flat_map_iter(read).collect()
-        }
-        .into_iter();
+        let mut found =
+            if missing.len() < PARALLEL { read(&missing) } else { missing.par_chunks(PARALLEL).flat_map_iter(read).collect() }.into_iter();
         let values = values.iter_mut().map(|value| value.take().map_or_else(|| found.next().expect("one each"), Ok));
         Ok(values.collect::<Result<_, _>>()?)
     }
@@ -328,8 +313,7 @@ impl Store {
         }
 
         let db = &*self.db;
-        let [meta, state, history, changed, preimages] =
-            [META, STATE, HISTORY, CHANGES, PREIMAGES].map(|name| column(db, name));
+        let [meta, state, history, changed, preimages] = [META, STATE, HISTORY, CHANGES, PREIMAGES].map(|name| column(db, name));
         let mut batch = WriteBatch::default();
         // Before what is written: a preimage that goes here may come back below.
         let oldest = if first { height } else { self.prune(&tip, height, &mut batch)? };
@@ -424,9 +408,9 @@ impl Store {
 
     pub fn stats(&self) -> Stats {
         let tip = self.tip();
-        let disk = [META, STATE, HISTORY, CHANGES, PREIMAGES].iter().filter_map(|name| {
-            self.db.property_int_value_cf(column(&self.db, name), "rocksdb.total-sst-files-size").ok().flatten()
-        });
+        let disk = [META, STATE, HISTORY, CHANGES, PREIMAGES]
+            .iter()
+            .filter_map(|name| self.db.property_int_value_cf(column(&self.db, name), "rocksdb.total-sst-files-size").ok().flatten());
         Stats {
             height: tip.height,
             oldest_query: tip.oldest,
@@ -466,9 +450,7 @@ fn expect_root(dir: &Path, height: u64, forest: &Forest, app_hash: Hash) -> Resu
 
 /// Drops the trees of the oldest versions that are too many or take too much memory.
 fn drop_old(forests: &mut VecDeque<Arc<Forest>>, tuning: &Tuning) {
-    while forests.len() as u64 > tuning.proof_versions
-        || forests.len() > 2 && old_tree_bytes(forests) > tuning.proof_bytes
-    {
+    while forests.len() as u64 > tuning.proof_versions || forests.len() > 2 && old_tree_bytes(forests) > tuning.proof_bytes {
         forests.pop_front();
     }
 }

@@ -2,9 +2,7 @@
 //!
 //! Only hashes are in the tree, so the keys and values of proved rows are looked up by the caller.
 
-use ics23::{
-    CommitmentProof, ExistenceProof, HashOp, InnerOp, InnerSpec, LeafOp, LengthOp, NonExistenceProof, ProofSpec,
-};
+use ics23::{CommitmentProof, ExistenceProof, HashOp, InnerOp, InnerSpec, LeafOp, LengthOp, NonExistenceProof, ProofSpec};
 use prost::Message;
 use serde_json::json;
 

@@ -190,8 +190,7 @@ impl Node {
             }
             Kind::Branch(halves) => {
                 let (left, right) = split(batch, depth, Update::key);
-                let (left, right) =
-                    join(batch.len(), || halves[0].update(left, depth + 1), || halves[1].update(right, depth + 1));
+                let (left, right) = join(batch.len(), || halves[0].update(left, depth + 1), || halves[1].update(right, depth + 1));
                 if left.0.hash == halves[0].hash && right.0.hash == halves[1].hash {
                     return (self.clone(), Cost::default());
                 }

@@ -46,10 +46,7 @@ pub fn export(key: &SecretKey, passphrase: &str) -> String {
         .encrypt(&Default::default(), plaintext.as_ref())
         .expect("37 bytes can be sealed");
 
-    let mut text = format!(
-        "{BEGIN}\nkdf: argon2\nsalt: {}\ntype: secp256k1\n\n",
-        hex::encode_upper(salt)
-    );
+    let mut text = format!("{BEGIN}\nkdf: argon2\nsalt: {}\ntype: secp256k1\n\n", hex::encode_upper(salt));
     for line in BASE64_STANDARD.encode(&sealed).as_bytes().chunks(64) {
         text.extend(line.iter().map(|c| char::from(*c)));
         text.push('\n');
@@ -87,9 +84,7 @@ pub fn import(armor: &str, passphrase: &str) -> Result<SecretKey, ArmorError> {
     if !ended {
         return Err(ArmorError::Malformed("its last line is missing"));
     }
-    let sealed = BASE64_STANDARD
-        .decode(body)
-        .map_err(|_| ArmorError::Malformed("its body is not base64"))?;
+    let sealed = BASE64_STANDARD.decode(body).map_err(|_| ArmorError::Malformed("its body is not base64"))?;
     if checksum.is_some_and(|sum| sum != BASE64_STANDARD.encode(crc24(&sealed))) {
         return Err(ArmorError::Malformed("its checksum does not match"));
     }
@@ -102,14 +97,10 @@ pub fn import(armor: &str, passphrase: &str) -> Result<SecretKey, ArmorError> {
         .ok_or(ArmorError::Malformed("its salt is not 16 bytes of hex"))?;
 
     let plaintext = match kdf.unwrap_or_default() {
-        "argon2" => ChaCha20Poly1305::new(argon2_key(passphrase, &salt).as_ref().into())
-            .decrypt(&Default::default(), &sealed[..]),
+        "argon2" => ChaCha20Poly1305::new(argon2_key(passphrase, &salt).as_ref().into()).decrypt(&Default::default(), &sealed[..]),
         "bcrypt" => {
-            let (nonce, sealed) = sealed
-                .split_at_checked(24)
-                .ok_or(ArmorError::Malformed("it is too short"))?;
-            XSalsa20Poly1305::new(bcrypt_key(passphrase, salt)?.as_ref().into())
-                .decrypt(nonce.into(), sealed)
+            let (nonce, sealed) = sealed.split_at_checked(24).ok_or(ArmorError::Malformed("it is too short"))?;
+            XSalsa20Poly1305::new(bcrypt_key(passphrase, salt)?.as_ref().into()).decrypt(nonce.into(), sealed)
         }
         other => return Err(ArmorError::Kdf(other.into())),
     };
@@ -132,8 +123,7 @@ fn argon2_key(passphrase: &str, salt: &[u8; 16]) -> Zeroizing<[u8; 32]> {
 
 /// SHA-256 of the bcrypt hash as text.
 fn bcrypt_key(passphrase: &str, salt: [u8; 16]) -> Result<Zeroizing<[u8; 32]>, ArmorError> {
-    let hash =
-        bcrypt::hash_with_salt(passphrase, BCRYPT_COST, salt).map_err(|_| ArmorError::Decrypt)?;
+    let hash = bcrypt::hash_with_salt(passphrase, BCRYPT_COST, salt).map_err(|_| ArmorError::Decrypt)?;
     let text = Zeroizing::new(hash.format_for_version(bcrypt::Version::TwoA));
     Ok(Zeroizing::new(Sha256::digest(text.as_bytes()).into()))
 }
@@ -173,10 +163,7 @@ mod tests {
     #[test]
     fn an_exported_key_comes_back_under_its_passphrase_alone() {
         let armor = export(&key(ABANDON, 0, 0), "passphrase");
-        assert_eq!(
-            import(&armor, "passphrase").unwrap().address(),
-            key(ABANDON, 0, 0).address()
-        );
+        assert_eq!(import(&armor, "passphrase").unwrap().address(), key(ABANDON, 0, 0).address());
         assert_eq!(import(&armor, "other one").err(), Some(ArmorError::Decrypt));
         assert_eq!(armor.lines().count(), GO.lines().count());
     }
@@ -185,25 +172,10 @@ mod tests {
     fn damaged_armour_is_refused_with_the_reason() {
         let err = |t: &str| import(t, "armor-pass").err().unwrap();
         assert_eq!(err(""), ArmorError::Malformed("the first line differs"));
-        assert_eq!(
-            err(&GO.replace("=yU91", "=yU92")),
-            ArmorError::Malformed("its checksum does not match")
-        );
-        assert_eq!(
-            err(&GO.replace(END, "")),
-            ArmorError::Malformed("its last line is missing")
-        );
-        assert_eq!(
-            err(&GO.replace("argon2", "md5")),
-            ArmorError::Kdf("md5".into())
-        );
-        assert_eq!(
-            err(&GO.replace("secp256k1", "ed25519")),
-            ArmorError::Type("ed25519".into())
-        );
-        assert_eq!(
-            err(&GO.replace("D7DC", "D7D")),
-            ArmorError::Malformed("its salt is not 16 bytes of hex")
-        );
+        assert_eq!(err(&GO.replace("=yU91", "=yU92")), ArmorError::Malformed("its checksum does not match"));
+        assert_eq!(err(&GO.replace(END, "")), ArmorError::Malformed("its last line is missing"));
+        assert_eq!(err(&GO.replace("argon2", "md5")), ArmorError::Kdf("md5".into()));
+        assert_eq!(err(&GO.replace("secp256k1", "ed25519")), ArmorError::Type("ed25519".into()));
+        assert_eq!(err(&GO.replace("D7DC", "D7D")), ArmorError::Malformed("its salt is not 16 bytes of hex"));
     }
 }

@@ -73,17 +73,10 @@ pub fn encrypt(passphrase: &str, plaintext: &[u8]) -> String {
         .wrap(content_key.as_ref(), &mut wrapped_key)
         .expect("the buffer has the length of a wrapped 32-byte key");
     let mut sealed = Aes256Gcm::new(Key::<Aes256Gcm>::from_slice(content_key.as_ref()))
-        .encrypt(
-            Nonce::from_slice(&iv),
-            Payload {
-                msg: plaintext,
-                aad: header.as_bytes(),
-            },
-        )
+        .encrypt(Nonce::from_slice(&iv), Payload { msg: plaintext, aad: header.as_bytes() })
         .expect("keyring items are far below AES-GCM's limit");
     let tag = sealed.split_off(plaintext.len());
-    let [wrapped_key, iv, sealed, tag] =
-        [&wrapped_key[..], &iv, &sealed, &tag].map(|part| BASE64URL.encode(part));
+    let [wrapped_key, iv, sealed, tag] = [&wrapped_key[..], &iv, &sealed, &tag].map(|part| BASE64URL.encode(part));
     format!("{header}.{wrapped_key}.{iv}.{sealed}.{tag}")
 }
 
@@ -93,40 +86,22 @@ pub fn decrypt(passphrase: &str, token: &str) -> Result<Zeroizing<Vec<u8>>, JweE
     let [header64, wrapped_key, iv, sealed, tag] = parts[..] else {
         return Err(JweError::Malformed("expected five parts with dots between"));
     };
-    let raw = |part: &str| {
-        BASE64URL
-            .decode(part)
-            .map_err(|_| JweError::Malformed("a part is not base64url"))
-    };
-    let header: Header = serde_json::from_slice(&raw(header64)?)
-        .map_err(|_| JweError::Malformed("its header lacks alg, enc, p2c or p2s"))?;
+    let raw = |part: &str| BASE64URL.decode(part).map_err(|_| JweError::Malformed("a part is not base64url"));
+    let header: Header =
+        serde_json::from_slice(&raw(header64)?).map_err(|_| JweError::Malformed("its header lacks alg, enc, p2c or p2s"))?;
     if header.alg != ALG || header.enc != ENC || header.zip.is_some() || header.crit.is_some() {
-        return Err(JweError::Unsupported(format!(
-            "{} {}",
-            header.alg, header.enc
-        )));
+        return Err(JweError::Unsupported(format!("{} {}", header.alg, header.enc)));
     }
-    let iterations = u32::try_from(header.p2c)
-        .ok()
-        .filter(|n| (1..=MAX_ITERATIONS).contains(n))
-        .ok_or(JweError::Iterations(header.p2c))?;
+    let iterations = u32::try_from(header.p2c).ok().filter(|n| (1..=MAX_ITERATIONS).contains(n)).ok_or(JweError::Iterations(header.p2c))?;
     let (wrapped_key, iv, tag) = (raw(wrapped_key)?, raw(iv)?, raw(tag)?);
     if wrapped_key.len() != 40 || iv.len() != 12 || tag.len() != 16 {
         return Err(JweError::Malformed("a part has the wrong length"));
     }
     let mut content_key = Zeroizing::new([0u8; 32]);
-    wrapping_key(passphrase, &raw(&header.p2s)?, iterations)
-        .unwrap(&wrapped_key, content_key.as_mut())
-        .map_err(|_| JweError::Decrypt)?;
+    wrapping_key(passphrase, &raw(&header.p2s)?, iterations).unwrap(&wrapped_key, content_key.as_mut()).map_err(|_| JweError::Decrypt)?;
     let sealed = [raw(sealed)?, tag].concat();
     Aes256Gcm::new(Key::<Aes256Gcm>::from_slice(content_key.as_ref()))
-        .decrypt(
-            Nonce::from_slice(&iv),
-            Payload {
-                msg: &sealed,
-                aad: header64.as_bytes(),
-            },
-        )
+        .decrypt(Nonce::from_slice(&iv), Payload { msg: &sealed, aad: header64.as_bytes() })
         .map(Zeroizing::new)
         .map_err(|_| JweError::Decrypt)
 }
@@ -146,10 +121,7 @@ mod tests {
     #[test]
     fn what_is_encrypted_decrypts_under_its_passphrase_alone() {
         let token = encrypt("correct horse", b"payload");
-        assert_eq!(
-            decrypt("correct horse", &token).unwrap().as_slice(),
-            b"payload"
-        );
+        assert_eq!(decrypt("correct horse", &token).unwrap().as_slice(), b"payload");
         assert_eq!(decrypt("wrong", &token), Err(JweError::Decrypt));
         assert_ne!(token, encrypt("correct horse", b"payload"));
     }
@@ -177,34 +149,22 @@ mod tests {
     fn too_many_iterations_are_refused_before_any_is_done() {
         for n in ["1300001", "4294967297", "18446744073709551615", "0"] {
             let token = with_header("8192", n);
-            assert_eq!(
-                decrypt("pass", &token),
-                Err(JweError::Iterations(n.parse().unwrap()))
-            );
+            assert_eq!(decrypt("pass", &token), Err(JweError::Iterations(n.parse().unwrap())));
         }
-        assert!(matches!(
-            decrypt("pass", &with_header("8192", "-1")),
-            Err(JweError::Malformed(_))
-        ));
+        assert!(matches!(decrypt("pass", &with_header("8192", "-1")), Err(JweError::Malformed(_))));
     }
 
     #[test]
     fn other_algorithms_are_refused_by_name() {
         let e = decrypt("pass", &with_header("A256GCM", "A128GCM")).unwrap_err();
         assert!(e.to_string().contains("A128GCM"), "{e}");
-        assert!(matches!(
-            decrypt("pass", &with_header("\"alg\"", "\"zip\":\"DEF\",\"alg\"")),
-            Err(JweError::Unsupported(_))
-        ));
+        assert!(matches!(decrypt("pass", &with_header("\"alg\"", "\"zip\":\"DEF\",\"alg\"")), Err(JweError::Unsupported(_))));
     }
 
     #[test]
     fn malformed_tokens_are_errors() {
         for bad in ["", "a.b.c", "....", "e30.e30.e30.e30.e30", "!.!.!.!.!"] {
-            assert!(
-                matches!(decrypt("pass", bad), Err(JweError::Malformed(_))),
-                "{bad}"
-            );
+            assert!(matches!(decrypt("pass", bad), Err(JweError::Malformed(_))), "{bad}");
         }
     }
 }

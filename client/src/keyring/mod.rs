@@ -24,10 +24,7 @@ use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD};
 
 use crate::address::Address;
-use crate::keys::{
-    HdPath, KeyError, Mnemonic, PublicKey, RecipientKey, RecipientKeyError, RecipientSecret,
-    SecretKey,
-};
+use crate::keys::{HdPath, KeyError, Mnemonic, PublicKey, RecipientKey, RecipientKeyError, RecipientSecret, SecretKey};
 
 pub use armor::ArmorError;
 pub use prompt::{LinePrompt, Prompt, PromptError, TerminalPrompt, console};
@@ -82,9 +79,7 @@ impl fmt::Display for Backend {
 pub enum KeyringError {
     #[error("unknown keyring backend {0:?}, expected test, file or os")]
     UnknownBackend(String),
-    #[error(
-        "keyring backend \"os\" is not available yet, use --keyring-backend file (or test, for tests)"
-    )]
+    #[error("keyring backend \"os\" is not available yet, use --keyring-backend file (or test, for tests)")]
     OsUnavailable,
     #[error("key name {name:?} {reason}")]
     Name { name: String, reason: &'static str },
@@ -95,10 +90,7 @@ pub enum KeyringError {
     #[error("no key {name:?} in {dir}; `keys list` shows those that are there", dir = .dir.display())]
     NotFound { name: String, dir: PathBuf },
     #[error("key {name:?} is of type {}: its private key is not in this keyring", .record_type.as_str())]
-    NoSecret {
-        name: String,
-        record_type: RecordType,
-    },
+    NoSecret { name: String, record_type: RecordType },
     #[error("no correct keyring passphrase was given")]
     Passphrase,
     #[error("passphrase must be at least {MIN_PASSPHRASE} characters")]
@@ -117,17 +109,11 @@ pub enum KeyringError {
 
 impl KeyringError {
     fn io(path: &Path, source: io::Error) -> Self {
-        Self::Io {
-            path: path.into(),
-            source,
-        }
+        Self::Io { path: path.into(), source }
     }
 
     fn corrupt(path: &Path, reason: &str) -> Self {
-        Self::Corrupt {
-            path: path.into(),
-            reason: reason.into(),
-        }
+        Self::Corrupt { path: path.into(), reason: reason.into() }
     }
 }
 
@@ -140,9 +126,7 @@ pub enum RecipientKeyTextError {
         "the keyring holds no key with this public key (account {0}): the recipient key of an account can be derived only where its private key is"
     )]
     NotInKeyring(Address),
-    #[error(
-        "public key is neither base64 nor hex of 32 bytes, nor the JSON that `keys show --pubkey` prints"
-    )]
+    #[error("public key is neither base64 nor hex of 32 bytes, nor the JSON that `keys show --pubkey` prints")]
     Encoding,
     #[error(transparent)]
     Key(#[from] RecipientKeyError),
@@ -160,11 +144,7 @@ impl Keyring {
     ///
     /// # Errors
     /// The backend is not available.
-    pub fn open(
-        backend: Backend,
-        home: &Path,
-        prompt: Arc<dyn Prompt>,
-    ) -> Result<Self, KeyringError> {
+    pub fn open(backend: Backend, home: &Path, prompt: Arc<dyn Prompt>) -> Result<Self, KeyringError> {
         Self::open_dir(backend, &home.join(format!("keyring-{backend}")), prompt)
     }
 
@@ -172,31 +152,20 @@ impl Keyring {
     ///
     /// # Errors
     /// The backend is not available.
-    pub fn open_dir(
-        backend: Backend,
-        dir: &Path,
-        prompt: Arc<dyn Prompt>,
-    ) -> Result<Self, KeyringError> {
+    pub fn open_dir(backend: Backend, dir: &Path, prompt: Arc<dyn Prompt>) -> Result<Self, KeyringError> {
         let fixed = match backend {
             Backend::Test => Some("test"),
             Backend::File => None,
             Backend::Os => return Err(KeyringError::OsUnavailable),
         };
-        Ok(Self {
-            store: Store::new(dir.into(), prompt, fixed),
-        })
+        Ok(Self { store: Store::new(dir.into(), prompt, fixed) })
     }
 
     /// Adds a key from `mnemonic`, or from a new one, which is returned either way.
     ///
     /// # Errors
     /// The name or the address is there already (nothing is changed), the name is not usable, no passphrase, i/o.
-    pub fn add(
-        &self,
-        name: &str,
-        mnemonic: Option<Mnemonic>,
-        path: &HdPath,
-    ) -> Result<(Record, Mnemonic), KeyringError> {
+    pub fn add(&self, name: &str, mnemonic: Option<Mnemonic>, path: &HdPath) -> Result<(Record, Mnemonic), KeyringError> {
         self.check_new_name(name)?;
         let mnemonic = mnemonic.unwrap_or_else(Mnemonic::generate);
         let record = self.create(name, SecretKey::derive(&mnemonic, path)?)?;
@@ -220,9 +189,7 @@ impl Keyring {
         for item in self.store.items(INFO)? {
             match self.load_item(&item) {
                 Ok(stored) => records.extend(stored.map(|s| s.record)),
-                Err(e @ KeyringError::Corrupt { .. }) => {
-                    self.store.notice(&format!("warning: {e}"))
-                }
+                Err(e @ KeyringError::Corrupt { .. }) => self.store.notice(&format!("warning: {e}")),
                 Err(e) => return Err(e),
             }
         }
@@ -245,15 +212,11 @@ impl Keyring {
     /// No such key, the new name is taken or not usable, wrong passphrase, i/o.
     pub fn rename(&self, name: &str, new_name: &str) -> Result<Record, KeyringError> {
         self.check_new_name(new_name)?;
-        let stored = self
-            .load_name(name)?
-            .ok_or_else(|| self.not_found(name))?
-            .renamed(new_name);
+        let stored = self.load_name(name)?.ok_or_else(|| self.not_found(name))?.renamed(new_name);
         let address = address_item(&stored.record.address());
         // In this order the key is never without a name.
         self.store.create(&info_item(new_name), stored.as_bytes())?;
-        self.store
-            .replace(&address, info_item(new_name).as_bytes())?;
+        self.store.replace(&address, info_item(new_name).as_bytes())?;
         self.store.remove(&info_item(name))?;
         Ok(stored.record)
     }
@@ -262,11 +225,7 @@ impl Keyring {
     ///
     /// # Errors
     /// The passphrase is too short, no such key, its private key is elsewhere.
-    pub fn export_armored(
-        &self,
-        name_or_address: &str,
-        passphrase: &str,
-    ) -> Result<String, KeyringError> {
+    pub fn export_armored(&self, name_or_address: &str, passphrase: &str) -> Result<String, KeyringError> {
         if passphrase.len() < MIN_PASSPHRASE {
             return Err(KeyringError::ShortPassphrase);
         }
@@ -277,12 +236,7 @@ impl Keyring {
     ///
     /// # Errors
     /// As [`Keyring::add`]; a wrong passphrase or damaged armour.
-    pub fn import_armored(
-        &self,
-        name: &str,
-        armor: &str,
-        passphrase: &str,
-    ) -> Result<Record, KeyringError> {
+    pub fn import_armored(&self, name: &str, armor: &str, passphrase: &str) -> Result<Record, KeyringError> {
         self.check_new_name(name)?;
         self.create(name, armor::import(armor, passphrase)?)
     }
@@ -291,11 +245,7 @@ impl Keyring {
     ///
     /// # Errors
     /// No such key, its private key is elsewhere, wrong passphrase.
-    pub fn sign(
-        &self,
-        name_or_address: &str,
-        bytes: &[u8],
-    ) -> Result<([u8; 64], PublicKey), KeyringError> {
+    pub fn sign(&self, name_or_address: &str, bytes: &[u8]) -> Result<([u8; 64], PublicKey), KeyringError> {
         let key = self.signer(name_or_address)?;
         Ok((key.sign(bytes), key.public_key()))
     }
@@ -306,10 +256,7 @@ impl Keyring {
     /// As [`Keyring::sign`].
     pub fn signer(&self, name_or_address: &str) -> Result<SecretKey, KeyringError> {
         let Stored { record, secret, .. } = self.load(name_or_address)?;
-        secret.ok_or(KeyringError::NoSecret {
-            name: record.name,
-            record_type: record.record_type,
-        })
+        secret.ok_or(KeyringError::NoSecret { name: record.name, record_type: record.record_type })
     }
 
     /// The X25519 secret derived from a key: opens envelopes sealed to its public half.
@@ -332,22 +279,13 @@ impl Keyring {
         let stored = Stored::local(name, secret);
         let address = stored.record.address();
         if let Some(other) = self.load_address(&address)? {
-            return Err(KeyringError::AddressExists {
-                address,
-                name: other.record.name,
-            });
+            return Err(KeyringError::AddressExists { address, name: other.record.name });
         }
         let info = info_item(name);
-        self.store
-            .create(&info, stored.as_bytes())
-            .map_err(|e| match e {
-                KeyringError::Io { source, .. }
-                    if source.kind() == io::ErrorKind::AlreadyExists =>
-                {
-                    self.exists(name)
-                }
-                e => e,
-            })?;
+        self.store.create(&info, stored.as_bytes()).map_err(|e| match e {
+            KeyringError::Io { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => self.exists(name),
+            e => e,
+        })?;
         // An address whose key is gone may have left its item behind.
         if let Err(e) = self.store.replace(&address_item(&address), info.as_bytes()) {
             let _ = self.store.remove(&info);
@@ -381,19 +319,12 @@ impl Keyring {
         let Some(bytes) = self.store.get(item)? else {
             return Ok(None);
         };
-        let corrupt = |e: record::RecordError| {
-            KeyringError::corrupt(&self.store.dir().join(item), &e.to_string())
-        };
+        let corrupt = |e: record::RecordError| KeyringError::corrupt(&self.store.dir().join(item), &e.to_string());
         Stored::decode(bytes).map(Some).map_err(corrupt)
     }
 
     fn check_new_name(&self, name: &str) -> Result<(), KeyringError> {
-        let invalid = |reason| {
-            Err(KeyringError::Name {
-                name: name.into(),
-                reason,
-            })
-        };
+        let invalid = |reason| Err(KeyringError::Name { name: name.into(), reason });
         if name.trim().is_empty() {
             return invalid("is empty");
         }
@@ -414,17 +345,11 @@ impl Keyring {
     }
 
     fn exists(&self, name: &str) -> KeyringError {
-        KeyringError::Exists {
-            name: name.into(),
-            dir: self.store.dir().into(),
-        }
+        KeyringError::Exists { name: name.into(), dir: self.store.dir().into() }
     }
 
     fn not_found(&self, name: &str) -> KeyringError {
-        KeyringError::NotFound {
-            name: name.into(),
-            dir: self.store.dir().into(),
-        }
+        KeyringError::NotFound { name: name.into(), dir: self.store.dir().into() }
     }
 }
 
@@ -433,20 +358,12 @@ impl Keyring {
 ///
 /// # Errors
 /// What is wrong with the text; a JSON key that the keyring does not hold.
-pub fn parse_recipient_key(
-    text: &str,
-    keyring: &Keyring,
-) -> Result<RecipientKey, RecipientKeyTextError> {
+pub fn parse_recipient_key(text: &str, keyring: &Keyring) -> Result<RecipientKey, RecipientKeyTextError> {
     let text = text.trim();
     if text.starts_with('{') {
-        let address = record::public_key_from_json(text)
-            .map_err(RecipientKeyTextError::Json)?
-            .address();
+        let address = record::public_key_from_json(text).map_err(RecipientKeyTextError::Json)?.address();
         return match keyring.load_address(&address)? {
-            Some(Stored {
-                secret: Some(secret),
-                ..
-            }) => Ok(secret.recipient_secret().public_key()),
+            Some(Stored { secret: Some(secret), .. }) => Ok(secret.recipient_secret().public_key()),
             _ => Err(RecipientKeyTextError::NotInKeyring(address)),
         };
     }

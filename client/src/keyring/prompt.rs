@@ -38,10 +38,7 @@ pub trait Prompt: Send + Sync {
     /// # Errors
     /// As [`Prompt::secret`].
     fn confirm(&self, text: &str) -> Result<bool, PromptError> {
-        Ok(self
-            .line(&format!("{text} [y/N]:"))?
-            .to_ascii_lowercase()
-            .starts_with('y'))
+        Ok(self.line(&format!("{text} [y/N]:"))?.to_ascii_lowercase().starts_with('y'))
     }
 }
 
@@ -50,10 +47,7 @@ pub fn console() -> Arc<dyn Prompt> {
     if io::stdin().is_terminal() {
         Arc::new(TerminalPrompt)
     } else {
-        Arc::new(LinePrompt::new(
-            |line| io::stdin().read_line(line),
-            io::stderr(),
-        ))
+        Arc::new(LinePrompt::new(|line| io::stdin().read_line(line), io::stderr()))
     }
 }
 
@@ -61,23 +55,13 @@ pub fn console() -> Arc<dyn Prompt> {
 pub struct TerminalPrompt;
 
 impl TerminalPrompt {
-    fn ask(
-        text: &str,
-        read: impl FnOnce() -> io::Result<String>,
-    ) -> Result<Zeroizing<String>, PromptError> {
-        let error = |source| PromptError::Io {
-            prompt: text.into(),
-            source,
-        };
+    fn ask(text: &str, read: impl FnOnce() -> io::Result<String>) -> Result<Zeroizing<String>, PromptError> {
+        let error = |source| PromptError::Io { prompt: text.into(), source };
         let mut err = io::stderr();
-        write!(err, "{text} ")
-            .and_then(|()| err.flush())
-            .map_err(error)?;
+        write!(err, "{text} ").and_then(|()| err.flush()).map_err(error)?;
         match read() {
             Ok(answer) => Ok(Zeroizing::new(answer)),
-            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
-                Err(PromptError::Ended(text.into()))
-            }
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Err(PromptError::Ended(text.into())),
             Err(e) => Err(error(e)),
         }
     }
@@ -113,14 +97,8 @@ pub struct LinePrompt {
 
 impl LinePrompt {
     /// `read_line` appends a line to its argument and returns how many bytes it read, 0 at the end. Prompts go to `output`.
-    pub fn new(
-        read_line: impl FnMut(&mut String) -> io::Result<usize> + Send + 'static,
-        output: impl Write + Send + 'static,
-    ) -> Self {
-        Self {
-            input: Mutex::new(Box::new(read_line)),
-            output: Mutex::new(Box::new(output)),
-        }
+    pub fn new(read_line: impl FnMut(&mut String) -> io::Result<usize> + Send + 'static, output: impl Write + Send + 'static) -> Self {
+        Self { input: Mutex::new(Box::new(read_line)), output: Mutex::new(Box::new(output)) }
     }
 
     /// Answers from `input`, such as a passphrase file; prompts are not shown.
@@ -137,10 +115,7 @@ impl Prompt for LinePrompt {
         match read(&mut line) {
             Ok(0) => Err(PromptError::Ended(text.into())),
             Ok(_) => Ok(Zeroizing::new(trimmed(line))),
-            Err(source) => Err(PromptError::Io {
-                prompt: text.into(),
-                source,
-            }),
+            Err(source) => Err(PromptError::Io { prompt: text.into(), source }),
         }
     }
 
@@ -149,10 +124,7 @@ impl Prompt for LinePrompt {
     }
 
     fn notice(&self, text: &str) {
-        let _ = writeln!(
-            self.output.lock().unwrap_or_else(PoisonError::into_inner),
-            "{text}"
-        );
+        let _ = writeln!(self.output.lock().unwrap_or_else(PoisonError::into_inner), "{text}");
     }
 }
 

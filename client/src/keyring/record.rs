@@ -132,10 +132,7 @@ impl RecordType {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AccountKey {
     Single(PublicKey),
-    Multi {
-        threshold: u32,
-        keys: Vec<PublicKey>,
-    },
+    Multi { threshold: u32, keys: Vec<PublicKey> },
 }
 
 impl AccountKey {
@@ -162,9 +159,7 @@ impl AccountKey {
             AccountKey::Multi { threshold, keys } => {
                 let keys: Vec<String> = keys.iter().map(PublicKey::to_json).collect();
                 let keys = keys.join(",");
-                format!(
-                    r#"{{"@type":"{MULTISIG_PUBKEY}","threshold":{threshold},"public_keys":[{keys}]}}"#
-                )
+                format!(r#"{{"@type":"{MULTISIG_PUBKEY}","threshold":{threshold},"public_keys":[{keys}]}}"#)
             }
         }
     }
@@ -229,13 +224,7 @@ pub fn to_yaml(keys: &[KeyOutput]) -> String {
     }
     keys.iter()
         .map(|k| {
-            format!(
-                "- address: {}\n  name: {}\n  pubkey: '{}'\n  type: {}\n",
-                k.address,
-                yaml_scalar(&k.name),
-                k.pubkey,
-                k.record_type
-            )
+            format!("- address: {}\n  name: {}\n  pubkey: '{}'\n  type: {}\n", k.address, yaml_scalar(&k.name), k.pubkey, k.record_type)
         })
         .collect()
 }
@@ -244,23 +233,15 @@ pub fn to_yaml(keys: &[KeyOutput]) -> String {
 fn yaml_scalar(text: &str) -> String {
     const WORDS: [&str; 9] = ["true", "false", "yes", "no", "on", "off", "null", "y", "n"];
     let plain = text.starts_with(|c: char| c.is_ascii_alphabetic())
-        && text
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "_-./".contains(c))
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "_-./".contains(c))
         && !WORDS.contains(&text.to_ascii_lowercase().as_str());
-    if plain {
-        text.into()
-    } else {
-        serde_json::to_string(text).expect("a string")
-    }
+    if plain { text.into() } else { serde_json::to_string(text).expect("a string") }
 }
 
 /// Why an item's bytes are no record that is understood here.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
-    #[error(
-        "is not in the protobuf form of Cosmos SDK 0.46 and later; migrate it with `keys migrate` of the binary that wrote it"
-    )]
+    #[error("is not in the protobuf form of Cosmos SDK 0.46 and later; migrate it with `keys migrate` of the binary that wrote it")]
     Encoding,
     #[error("holds no {0}")]
     Missing(&'static str),
@@ -284,17 +265,11 @@ impl Stored {
         let stored = wire::Record {
             name: name.into(),
             pub_key: Some(any(SECP256K1_PUBKEY, &public_key.to_bytes())),
-            item: Some(wire::Item::Local(wire::Local {
-                priv_key: Some(any(SECP256K1_PRIVKEY, secret.to_bytes().as_ref())),
-            })),
+            item: Some(wire::Item::Local(wire::Local { priv_key: Some(any(SECP256K1_PRIVKEY, secret.to_bytes().as_ref())) })),
         };
         let public_key = AccountKey::Single(public_key);
         Self {
-            record: Record {
-                name: name.into(),
-                record_type: RecordType::Local,
-                public_key,
-            },
+            record: Record { name: name.into(), record_type: RecordType::Local, public_key },
             bytes: Zeroizing::new(stored.encode_to_vec()),
             secret: Some(secret),
         }
@@ -302,20 +277,11 @@ impl Stored {
 
     pub fn decode(bytes: Zeroizing<Vec<u8>>) -> Result<Self, RecordError> {
         let stored = wire::Record::decode(bytes.as_slice()).map_err(|_| RecordError::Encoding)?;
-        let public_key = account_key(
-            stored
-                .pub_key
-                .as_ref()
-                .ok_or(RecordError::Missing("public key"))?,
-        )?;
+        let public_key = account_key(stored.pub_key.as_ref().ok_or(RecordError::Missing("public key"))?)?;
         let (record_type, secret) = match &stored.item {
             Some(wire::Item::Local(local)) => {
-                let key = local
-                    .priv_key
-                    .as_ref()
-                    .ok_or(RecordError::Missing("private key"))?;
-                let secret = SecretKey::from_bytes(&key_bytes(key, SECP256K1_PRIVKEY)?.key)
-                    .map_err(|_| RecordError::Key)?;
+                let key = local.priv_key.as_ref().ok_or(RecordError::Missing("private key"))?;
+                let secret = SecretKey::from_bytes(&key_bytes(key, SECP256K1_PRIVKEY)?.key).map_err(|_| RecordError::Key)?;
                 if AccountKey::Single(secret.public_key()) != public_key {
                     return Err(RecordError::Key);
                 }
@@ -326,15 +292,7 @@ impl Stored {
             Some(wire::Item::Offline(_)) => (RecordType::Offline, None),
             None => return Err(RecordError::Missing("kind of key")),
         };
-        Ok(Self {
-            record: Record {
-                name: stored.name.clone(),
-                record_type,
-                public_key,
-            },
-            secret,
-            bytes,
-        })
+        Ok(Self { record: Record { name: stored.name.clone(), record_type, public_key }, secret, bytes })
     }
 
     /// The same key under another name, whatever else the record holds.
@@ -351,10 +309,7 @@ impl Stored {
 }
 
 fn any(type_url: &str, key: &[u8]) -> wire::Any {
-    wire::Any {
-        type_url: type_url.into(),
-        value: wire::Key { key: key.into() }.encode_to_vec(),
-    }
+    wire::Any { type_url: type_url.into(), value: wire::Key { key: key.into() }.encode_to_vec() }
 }
 
 fn key_bytes(any: &wire::Any, type_url: &str) -> Result<wire::Key, RecordError> {
@@ -373,15 +328,8 @@ fn account_key(any: &wire::Any) -> Result<AccountKey, RecordError> {
         return single_key(any).map(AccountKey::Single);
     }
     let multisig = wire::Multisig::decode(any.value.as_slice()).map_err(|_| RecordError::Key)?;
-    let keys = multisig
-        .public_keys
-        .iter()
-        .map(single_key)
-        .collect::<Result<_, _>>()?;
-    Ok(AccountKey::Multi {
-        threshold: multisig.threshold,
-        keys,
-    })
+    let keys = multisig.public_keys.iter().map(single_key).collect::<Result<_, _>>()?;
+    Ok(AccountKey::Multi { threshold: multisig.threshold, keys })
 }
 
 /// The secp256k1 key in the JSON that `keys show --pubkey` prints.
@@ -389,14 +337,11 @@ fn account_key(any: &wire::Any) -> Result<AccountKey, RecordError> {
 /// # Errors
 /// A sentence saying what the JSON lacks.
 pub(super) fn public_key_from_json(text: &str) -> Result<PublicKey, String> {
-    let json: serde_json::Value =
-        serde_json::from_str(text).map_err(|e| format!("is not valid JSON: {e}"))?;
+    let json: serde_json::Value = serde_json::from_str(text).map_err(|e| format!("is not valid JSON: {e}"))?;
     match json["@type"].as_str() {
         Some(SECP256K1_PUBKEY) => {}
         Some(other) => {
-            return Err(format!(
-                "has the \"@type\" {other:?}, expected {SECP256K1_PUBKEY:?}"
-            ));
+            return Err(format!("has the \"@type\" {other:?}, expected {SECP256K1_PUBKEY:?}"));
         }
         None => return Err(format!("lacks \"@type\", expected {SECP256K1_PUBKEY:?}")),
     }
@@ -419,78 +364,41 @@ mod tests {
         let stored = Stored::local("alice", key(ABANDON, 0, 0));
         let again = Stored::decode(stored.bytes.clone()).unwrap();
         assert_eq!(again.record, stored.record);
-        assert_eq!(
-            again.secret.as_ref().unwrap().address(),
-            key(ABANDON, 0, 0).address()
-        );
+        assert_eq!(again.secret.as_ref().unwrap().address(), key(ABANDON, 0, 0).address());
         let renamed = Stored::decode(again.renamed("bob").bytes).unwrap();
-        assert_eq!(
-            renamed.record,
-            Record {
-                name: "bob".into(),
-                ..stored.record
-            }
-        );
+        assert_eq!(renamed.record, Record { name: "bob".into(), ..stored.record });
     }
 
     #[test]
     fn a_record_whose_halves_differ_is_refused() {
         let record = wire::Record {
             name: "x".into(),
-            pub_key: Some(any(
-                SECP256K1_PUBKEY,
-                &key(ABANDON, 0, 1).public_key().to_bytes(),
-            )),
-            item: Some(wire::Item::Local(wire::Local {
-                priv_key: Some(any(
-                    SECP256K1_PRIVKEY,
-                    key(ABANDON, 0, 0).to_bytes().as_ref(),
-                )),
-            })),
+            pub_key: Some(any(SECP256K1_PUBKEY, &key(ABANDON, 0, 1).public_key().to_bytes())),
+            item: Some(wire::Item::Local(wire::Local { priv_key: Some(any(SECP256K1_PRIVKEY, key(ABANDON, 0, 0).to_bytes().as_ref())) })),
         };
-        assert_eq!(
-            Stored::decode(record.encode_to_vec().into()).err(),
-            Some(RecordError::Key)
-        );
-        assert_eq!(
-            Stored::decode(vec![0xff].into()).err(),
-            Some(RecordError::Encoding)
-        );
-        assert_eq!(
-            Stored::decode(vec![].into()).err(),
-            Some(RecordError::Missing("public key"))
-        );
+        assert_eq!(Stored::decode(record.encode_to_vec().into()).err(), Some(RecordError::Key));
+        assert_eq!(Stored::decode(vec![0xff].into()).err(), Some(RecordError::Encoding));
+        assert_eq!(Stored::decode(vec![].into()).err(), Some(RecordError::Missing("public key")));
         assert_eq!(format!("{record:?}"), "Record(…)");
     }
 
     #[test]
     fn a_multisig_key_has_the_address_that_go_gives_it() {
-        let keys = vec![
-            key(ABANDON, 0, 0).public_key(),
-            key(ABANDON_24, 3, 7).public_key(),
-        ];
+        let keys = vec![key(ABANDON, 0, 0).public_key(), key(ABANDON_24, 3, 7).public_key()];
         let multi = AccountKey::Multi { threshold: 2, keys };
-        assert_eq!(
-            multi.address().to_string(),
-            "virtengine1fds09hvjhrnnghfumkjc65xf443n0rzr9xdzpe"
-        );
+        assert_eq!(multi.address().to_string(), "virtengine1fds09hvjhrnnghfumkjc65xf443n0rzr9xdzpe");
     }
 
     #[test]
     fn output_is_what_go_prints() {
-        let out = Stored::local("alice", key(ABANDON, 0, 0))
-            .record
-            .output(Prefix::Account);
+        let out = Stored::local("alice", key(ABANDON, 0, 0)).record.output(Prefix::Account);
         let address = "virtengine19rl4cm2hmr8afy4kldpxz3fka4jguq0a6mvv5p";
         assert_eq!(
             to_yaml(std::slice::from_ref(&out)),
             format!("- address: {address}\n  name: alice\n  pubkey: '{PUBKEY}'\n  type: local\n")
         );
         let pubkey = serde_json::to_string(PUBKEY).unwrap();
-        assert_eq!(
-            out.to_json(),
-            format!(r#"{{"name":"alice","type":"local","address":"{address}","pubkey":{pubkey}}}"#)
-        );
+        assert_eq!(out.to_json(), format!(r#"{{"name":"alice","type":"local","address":"{address}","pubkey":{pubkey}}}"#));
         assert_eq!(to_yaml(&[]), "[]\n");
     }
 
@@ -504,21 +412,12 @@ mod tests {
 
     #[test]
     fn key_json_is_read_back_and_its_faults_are_named() {
-        assert_eq!(
-            public_key_from_json(PUBKEY).unwrap(),
-            key(ABANDON, 0, 0).public_key()
-        );
+        assert_eq!(public_key_from_json(PUBKEY).unwrap(), key(ABANDON, 0, 0).public_key());
         for (json, says) in [
             ("{", "is not valid JSON"),
             ("{}", "lacks \"@type\""),
-            (
-                r#"{"@type":"/cosmos.crypto.ed25519.PubKey","key":""}"#,
-                "ed25519",
-            ),
-            (
-                r#"{"@type":"/cosmos.crypto.secp256k1.PubKey","key":"AAAA"}"#,
-                "\"key\"",
-            ),
+            (r#"{"@type":"/cosmos.crypto.ed25519.PubKey","key":""}"#, "ed25519"),
+            (r#"{"@type":"/cosmos.crypto.secp256k1.PubKey","key":"AAAA"}"#, "\"key\""),
         ] {
             let error = public_key_from_json(json).unwrap_err();
             assert!(error.contains(says), "{error}");

@@ -56,11 +56,7 @@ pub struct Store {
 impl Store {
     pub fn new(dir: PathBuf, prompt: Arc<dyn Prompt>, fixed: Option<&str>) -> Self {
         let passphrase = Mutex::new(fixed.map(|p| Zeroizing::new(p.into())));
-        Self {
-            dir,
-            prompt,
-            passphrase,
-        }
+        Self { dir, prompt, passphrase }
     }
 
     pub fn dir(&self) -> &Path {
@@ -142,38 +138,19 @@ impl Store {
         let error = |e| KeyringError::io(path, e);
         self.create_dir()?;
         // Created with mode 0600.
-        let mut file = tempfile::Builder::new()
-            .prefix(".new-")
-            .tempfile_in(&self.dir)
-            .map_err(error)?;
-        file.write_all(bytes)
-            .and_then(|()| file.as_file().sync_all())
-            .map_err(error)?;
-        if replace {
-            file.persist(path)
-        } else {
-            file.persist_noclobber(path)
-        }
-        .map_err(|e| error(e.error))?;
-        fs::File::open(&self.dir)
-            .and_then(|dir| dir.sync_all())
-            .map_err(error)
+        let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(&self.dir).map_err(error)?;
+        file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(error)?;
+        if replace { file.persist(path) } else { file.persist_noclobber(path) }.map_err(|e| error(e.error))?;
+        fs::File::open(&self.dir).and_then(|dir| dir.sync_all()).map_err(error)
     }
 
     fn create_dir(&self) -> Result<(), KeyringError> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.dir)
-            .map_err(|e| KeyringError::io(&self.dir, e))
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.dir).map_err(|e| KeyringError::io(&self.dir, e))
     }
 
     /// The passphrase, asked for once per process.
     fn unlock(&self) -> Result<Zeroizing<String>, KeyringError> {
-        let mut passphrase = self
-            .passphrase
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut passphrase = self.passphrase.lock().unwrap_or_else(PoisonError::into_inner);
         if passphrase.is_none() {
             *passphrase = Some(self.ask()?);
         }
@@ -188,24 +165,16 @@ impl Store {
             Err(e) => return Err(KeyringError::io(&keyhash_path, e)),
         };
         // Keys whose keyhash got lost are still the measure of a passphrase.
-        let witness = if keyhash.is_none() {
-            self.items(".info")?.into_iter().next()
-        } else {
-            None
-        };
+        let witness = if keyhash.is_none() { self.items(".info")?.into_iter().next() } else { None };
 
         for attempt in 1..=ATTEMPTS {
-            let passphrase = match self.prompt.secret(&format!(
-                "Enter keyring passphrase (attempt {attempt}/{ATTEMPTS}):"
-            )) {
+            let passphrase = match self.prompt.secret(&format!("Enter keyring passphrase (attempt {attempt}/{ATTEMPTS}):")) {
                 // The earlier answers were wrong; that the input holds no more of them is not the news.
                 Err(super::PromptError::Ended(_)) if attempt > 1 => break,
                 answer => answer?,
             };
             if passphrase.len() < MIN_PASSPHRASE {
-                self.notice(&format!(
-                    "passphrase must be at least {MIN_PASSPHRASE} characters"
-                ));
+                self.notice(&format!("passphrase must be at least {MIN_PASSPHRASE} characters"));
                 continue;
             }
             if let Some(keyhash) = &keyhash {
@@ -217,9 +186,7 @@ impl Store {
                 continue;
             }
             if passphrase.len() > MAX_PASSPHRASE {
-                self.notice(&format!(
-                    "passphrase must be at most {MAX_PASSPHRASE} bytes"
-                ));
+                self.notice(&format!("passphrase must be at most {MAX_PASSPHRASE} bytes"));
                 continue;
             }
             if let Some(item) = &witness {
@@ -248,8 +215,7 @@ impl Store {
 }
 
 fn read(path: &Path, token: &str, passphrase: &str) -> Result<Zeroizing<Vec<u8>>, KeyringError> {
-    let json =
-        jwe::decrypt(passphrase, token).map_err(|e| KeyringError::corrupt(path, &e.to_string()))?;
+    let json = jwe::decrypt(passphrase, token).map_err(|e| KeyringError::corrupt(path, &e.to_string()))?;
     serde_json::from_slice::<Item>(&json)
         .ok()
         .and_then(|item| BASE64_STANDARD.decode(&item.data).ok())
@@ -281,11 +247,7 @@ mod tests {
 
     #[test]
     fn names_survive_as_file_names() {
-        for (name, file) in [
-            ("team/carol 100%", "team%2Fcarol 100%25"),
-            ("../x", "..%2Fx"),
-            ("plain", "plain"),
-        ] {
+        for (name, file) in [("team/carol 100%", "team%2Fcarol 100%25"), ("../x", "..%2Fx"), ("plain", "plain")] {
             assert_eq!(escape(name), file);
             assert_eq!(unescape(file), name);
         }

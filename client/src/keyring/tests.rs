@@ -37,12 +37,7 @@ impl Shown {
 fn prompt(answers: &[&str]) -> (Arc<dyn Prompt>, Shown) {
     let shown = Shown::default();
     let mut lines: Vec<String> = answers.iter().rev().map(|a| format!("{a}\n")).collect();
-    let read = move |line: &mut String| {
-        Ok(lines
-            .pop()
-            .inspect(|l| line.push_str(l))
-            .map_or(0, |l| l.len()))
-    };
+    let read = move |line: &mut String| Ok(lines.pop().inspect(|l| line.push_str(l)).map_or(0, |l| l.len()));
     (Arc::new(LinePrompt::new(read, shown.clone())), shown)
 }
 
@@ -75,12 +70,7 @@ fn files(dir: &Path) -> Vec<(String, Vec<u8>)> {
     let mut all: Vec<_> = fs::read_dir(dir)
         .unwrap()
         .map(|e| e.unwrap())
-        .map(|e| {
-            (
-                e.file_name().into_string().unwrap(),
-                fs::read(e.path()).unwrap(),
-            )
-        })
+        .map(|e| (e.file_name().into_string().unwrap(), fs::read(e.path()).unwrap()))
         .collect();
     all.sort();
     all
@@ -93,10 +83,7 @@ fn a_fresh_file_keyring_asks_twice_and_a_later_process_once() {
     let keyring = Keyring::open(Backend::File, home.path(), p).unwrap();
     keyring.add("alice", mnemonic(ABANDON), &hd()).unwrap();
     keyring.add("bob", None, &hd()).unwrap();
-    assert_eq!(
-        shown.text(),
-        "Enter keyring passphrase (attempt 1/3):\nRe-enter keyring passphrase:\n"
-    );
+    assert_eq!(shown.text(), "Enter keyring passphrase (attempt 1/3):\nRe-enter keyring passphrase:\n");
 
     let (p, shown) = prompt(&[PASS]);
     let keyring = Keyring::open(Backend::File, home.path(), p).unwrap();
@@ -109,28 +96,15 @@ fn a_fresh_file_keyring_asks_twice_and_a_later_process_once() {
 #[test]
 fn files_are_the_peers_and_private() {
     let home = TempDir::new().unwrap();
-    file_keyring(home.path(), &[PASS, PASS])
-        .add("alice", mnemonic(ABANDON), &hd())
-        .unwrap();
+    file_keyring(home.path(), &[PASS, PASS]).add("alice", mnemonic(ABANDON), &hd()).unwrap();
     let dir = home.path().join("keyring-file");
     let names: Vec<_> = files(&dir).into_iter().map(|f| f.0).collect();
-    assert_eq!(
-        names,
-        [
-            "28ff5c6d57d8cfd492b6fb42614536ed648e01fd.address",
-            "alice.info",
-            "keyhash"
-        ]
-    );
+    assert_eq!(names, ["28ff5c6d57d8cfd492b6fb42614536ed648e01fd.address", "alice.info", "keyhash"]);
     assert_eq!(mode(&dir), 0o700);
     for name in names {
         assert_eq!(mode(&dir.join(name)), 0o600);
     }
-    assert!(
-        fs::read_to_string(dir.join("keyhash"))
-            .unwrap()
-            .starts_with("$2a$10$")
-    );
+    assert!(fs::read_to_string(dir.join("keyhash")).unwrap().starts_with("$2a$10$"));
 }
 
 #[test]
@@ -139,20 +113,11 @@ fn an_empty_keyring_directory_works_and_lists_nothing_without_asking() {
     fs::create_dir(home.path().join("keyring-file")).unwrap();
     let keyring = file_keyring(home.path(), &[PASS, PASS]);
     assert!(keyring.list().unwrap().is_empty());
-    assert!(matches!(
-        keyring.get("alice"),
-        Err(KeyringError::NotFound { .. })
-    ));
-    assert!(matches!(
-        keyring.get(ALICE),
-        Err(KeyringError::NotFound { .. })
-    ));
+    assert!(matches!(keyring.get("alice"), Err(KeyringError::NotFound { .. })));
+    assert!(matches!(keyring.get(ALICE), Err(KeyringError::NotFound { .. })));
     keyring.add("alice", None, &hd()).unwrap();
     let (record, mnemonic) = keyring.add("bob", None, &hd()).unwrap();
-    assert_eq!(
-        SecretKey::derive(&mnemonic, &hd()).unwrap().address(),
-        record.address()
-    );
+    assert_eq!(SecretKey::derive(&mnemonic, &hd()).unwrap().address(), record.address());
 }
 
 #[test]
@@ -175,18 +140,9 @@ fn an_existing_name_or_address_is_refused_and_nothing_changes() {
     let keyring = test_keyring(home.path());
     keyring.add("alice", mnemonic(ABANDON), &hd()).unwrap();
     let before = files(&home.path().join("keyring-test"));
-    let error = |name, phrase| {
-        keyring
-            .add(name, mnemonic(phrase), &hd())
-            .err()
-            .unwrap()
-            .to_string()
-    };
+    let error = |name, phrase| keyring.add(name, mnemonic(phrase), &hd()).err().unwrap().to_string();
     assert!(error("alice", ABANDON_24).contains("key \"alice\" already exists in"));
-    assert_eq!(
-        error("bob", ABANDON),
-        format!("address {ALICE} already belongs to key \"alice\" in this keyring")
-    );
+    assert_eq!(error("bob", ABANDON), format!("address {ALICE} already belongs to key \"alice\" in this keyring"));
     assert!(keyring.add("alice", None, &hd()).is_err());
     assert_eq!(files(&home.path().join("keyring-test")), before);
 }
@@ -196,24 +152,8 @@ fn names_that_cannot_be_told_from_addresses_or_files_are_refused() {
     let home = TempDir::new().unwrap();
     let keyring = test_keyring(home.path());
     let long = "x".repeat(65);
-    for name in [
-        "",
-        "  ",
-        " alice",
-        "a\nb",
-        "a\0",
-        ALICE,
-        "alice.info",
-        "alice.address",
-        &long,
-    ] {
-        assert!(
-            matches!(
-                keyring.add(name, None, &hd()),
-                Err(KeyringError::Name { .. })
-            ),
-            "{name:?}"
-        );
+    for name in ["", "  ", " alice", "a\nb", "a\0", ALICE, "alice.info", "alice.address", &long] {
+        assert!(matches!(keyring.add(name, None, &hd()), Err(KeyringError::Name { .. })), "{name:?}");
     }
     assert!(!home.path().join("keyring-test").exists());
 }
@@ -223,25 +163,15 @@ fn a_wrong_passphrase_has_three_attempts() {
     let (p, shown) = prompt(&["wrong one", "short", "wrong two", PASS]);
     let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/keyring/testdata");
     let keyring = Keyring::open(Backend::File, &home, p).unwrap();
-    assert!(matches!(
-        keyring.get("alice"),
-        Err(KeyringError::Passphrase)
-    ));
+    assert!(matches!(keyring.get("alice"), Err(KeyringError::Passphrase)));
     assert_eq!(
         shown.text(),
         "Enter keyring passphrase (attempt 1/3):\nincorrect passphrase\n\
          Enter keyring passphrase (attempt 2/3):\npassphrase must be at least 8 characters\n\
          Enter keyring passphrase (attempt 3/3):\nincorrect passphrase\n"
     );
-    assert!(
-        golden(Backend::File, &["wrong one", PASS])
-            .get("alice")
-            .is_ok()
-    );
-    assert!(matches!(
-        golden(Backend::File, &["wrong one"]).get("alice"),
-        Err(KeyringError::Passphrase)
-    ));
+    assert!(golden(Backend::File, &["wrong one", PASS]).get("alice").is_ok());
+    assert!(matches!(golden(Backend::File, &["wrong one"]).get("alice"), Err(KeyringError::Passphrase)));
 }
 
 #[test]
@@ -255,27 +185,15 @@ fn a_new_passphrase_must_be_long_enough_and_repeated() {
     let home = TempDir::new().unwrap();
     let too_long = "x".repeat(73);
     let keyring = file_keyring(home.path(), &[&too_long, "short", "short"]);
-    assert!(matches!(
-        keyring.add("alice", None, &hd()),
-        Err(KeyringError::Passphrase)
-    ));
+    assert!(matches!(keyring.add("alice", None, &hd()), Err(KeyringError::Passphrase)));
     assert!(!home.path().join("keyring-file").exists());
 }
 
 #[test]
 fn a_missing_line_is_an_error_that_names_the_prompt() {
     let home = TempDir::new().unwrap();
-    let error = |answers: &[&str]| {
-        file_keyring(home.path(), answers)
-            .add("alice", None, &hd())
-            .err()
-            .unwrap()
-            .to_string()
-    };
-    assert_eq!(
-        error(&[]),
-        "input ended at the prompt \"Enter keyring passphrase (attempt 1/3):\": expected one more line there"
-    );
+    let error = |answers: &[&str]| file_keyring(home.path(), answers).add("alice", None, &hd()).err().unwrap().to_string();
+    assert_eq!(error(&[]), "input ended at the prompt \"Enter keyring passphrase (attempt 1/3):\": expected one more line there");
     assert!(error(&[PASS]).contains("Re-enter keyring passphrase:"));
     assert!(!home.path().join("keyring-file").exists());
 }
@@ -283,21 +201,11 @@ fn a_missing_line_is_an_error_that_names_the_prompt() {
 #[test]
 fn a_lost_keyhash_is_made_anew_from_a_passphrase_that_opens_the_keys() {
     let home = TempDir::new().unwrap();
-    file_keyring(home.path(), &[PASS, PASS])
-        .add("alice", None, &hd())
-        .unwrap();
+    file_keyring(home.path(), &[PASS, PASS]).add("alice", None, &hd()).unwrap();
     fs::remove_file(home.path().join("keyring-file/keyhash")).unwrap();
-    assert!(
-        file_keyring(home.path(), &["something else"])
-            .get("alice")
-            .is_err()
-    );
+    assert!(file_keyring(home.path(), &["something else"]).get("alice").is_err());
     assert!(!home.path().join("keyring-file/keyhash").exists());
-    assert!(
-        file_keyring(home.path(), &["something else", PASS])
-            .get("alice")
-            .is_ok()
-    );
+    assert!(file_keyring(home.path(), &["something else", PASS]).get("alice").is_ok());
     assert!(file_keyring(home.path(), &[PASS]).get("alice").is_ok());
 }
 
@@ -307,37 +215,14 @@ fn keys_can_be_renamed_and_deleted() {
     let keyring = test_keyring(home.path());
     keyring.add("alice", mnemonic(ABANDON), &hd()).unwrap();
     keyring.add("bob", mnemonic(ABANDON_24), &hd()).unwrap();
-    assert!(matches!(
-        keyring.rename("alice", "bob"),
-        Err(KeyringError::Exists { .. })
-    ));
-    assert!(matches!(
-        keyring.rename("carol", "dave"),
-        Err(KeyringError::NotFound { .. })
-    ));
+    assert!(matches!(keyring.rename("alice", "bob"), Err(KeyringError::Exists { .. })));
+    assert!(matches!(keyring.rename("carol", "dave"), Err(KeyringError::NotFound { .. })));
     keyring.rename("alice", "team/alice").unwrap();
-    assert!(matches!(
-        keyring.get("alice"),
-        Err(KeyringError::NotFound { .. })
-    ));
-    assert_eq!(
-        keyring.get(ALICE).unwrap(),
-        keyring.get("team/alice").unwrap()
-    );
+    assert!(matches!(keyring.get("alice"), Err(KeyringError::NotFound { .. })));
+    assert_eq!(keyring.get(ALICE).unwrap(), keyring.get("team/alice").unwrap());
     keyring.delete("team/alice").unwrap();
-    assert!(matches!(
-        keyring.delete("team/alice"),
-        Err(KeyringError::NotFound { .. })
-    ));
-    assert_eq!(
-        keyring
-            .list()
-            .unwrap()
-            .iter()
-            .map(|r| r.name.as_str())
-            .collect::<Vec<_>>(),
-        ["bob"]
-    );
+    assert!(matches!(keyring.delete("team/alice"), Err(KeyringError::NotFound { .. })));
+    assert_eq!(keyring.list().unwrap().iter().map(|r| r.name.as_str()).collect::<Vec<_>>(), ["bob"]);
     assert_eq!(files(&home.path().join("keyring-test")).len(), 2);
     keyring.add("alice", mnemonic(ABANDON), &hd()).unwrap();
 }
@@ -346,38 +231,13 @@ fn keys_can_be_renamed_and_deleted() {
 fn what_go_wrote_is_read() {
     let keyring = golden(Backend::File, &[PASS]);
     let records = keyring.list().unwrap();
-    let found: Vec<_> = records
-        .iter()
-        .map(|r| {
-            (
-                r.name.as_str(),
-                r.record_type.as_str(),
-                r.address().to_string(),
-            )
-        })
-        .collect();
+    let found: Vec<_> = records.iter().map(|r| (r.name.as_str(), r.record_type.as_str(), r.address().to_string())).collect();
     let expected = [
         ("alice", "local", ALICE),
-        (
-            "bob",
-            "local",
-            "virtengine1kjnlaar8npevnjz85e5tnruk3skrtc8xlecaha",
-        ),
-        (
-            "multi",
-            "multi",
-            "virtengine1fds09hvjhrnnghfumkjc65xf443n0rzr9xdzpe",
-        ),
-        (
-            "offline",
-            "offline",
-            "virtengine1neyy3lf7kjfs8pm5880g6hjgltngu69qelq867",
-        ),
-        (
-            "team/carol 100%",
-            "local",
-            "virtengine1jrkmdcwgq94uaamx6zax2luewlhf7u4k6r8qak",
-        ),
+        ("bob", "local", "virtengine1kjnlaar8npevnjz85e5tnruk3skrtc8xlecaha"),
+        ("multi", "multi", "virtengine1fds09hvjhrnnghfumkjc65xf443n0rzr9xdzpe"),
+        ("offline", "offline", "virtengine1neyy3lf7kjfs8pm5880g6hjgltngu69qelq867"),
+        ("team/carol 100%", "local", "virtengine1jrkmdcwgq94uaamx6zax2luewlhf7u4k6r8qak"),
     ]
     .map(|(n, t, a)| (n, t, a.to_string()));
     assert_eq!(found, expected);
@@ -394,9 +254,7 @@ fn what_go_wrote_is_read() {
 
 #[test]
 fn signatures_are_those_that_go_makes() {
-    let (signature, public_key) = golden(Backend::Test, &[])
-        .sign("alice", b"message")
-        .unwrap();
+    let (signature, public_key) = golden(Backend::Test, &[]).sign("alice", b"message").unwrap();
     assert_eq!(
         hex::encode(signature),
         "87da15a6eb231777ec25c6e06676a18aa3b7b401ee28086a3992a701a0b5512a\
@@ -410,12 +268,7 @@ fn keys_without_a_secret_do_not_sign() {
     let keyring = golden(Backend::File, &[PASS]);
     for name in ["multi", "offline"] {
         let error = keyring.sign(name, b"message").unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .contains("its private key is not in this keyring"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("its private key is not in this keyring"), "{error}");
     }
 }
 
@@ -427,15 +280,8 @@ fn one_damaged_key_does_not_hide_the_others() {
     keyring.add("alice", mnemonic(ABANDON), &hd()).unwrap();
     fs::write(home.path().join("keyring-test/bob.info"), "rubbish").unwrap();
     assert_eq!(keyring.list().unwrap().len(), 1);
-    assert!(
-        shown.text().contains("bob.info is not a keyring item"),
-        "{}",
-        shown.text()
-    );
-    assert!(matches!(
-        keyring.get("bob"),
-        Err(KeyringError::Corrupt { .. })
-    ));
+    assert!(shown.text().contains("bob.info is not a keyring item"), "{}", shown.text());
+    assert!(matches!(keyring.get("bob"), Err(KeyringError::Corrupt { .. })));
 }
 
 #[test]
@@ -447,9 +293,7 @@ fn a_planted_item_cannot_stall_its_reader() {
     let token = fs::read_to_string(&path).unwrap();
     let (header, rest) = token.split_once('.').unwrap();
     let b64 = base64::prelude::BASE64_URL_SAFE_NO_PAD;
-    let header = String::from_utf8(b64.decode(header).unwrap())
-        .unwrap()
-        .replace("8192", "4000000000");
+    let header = String::from_utf8(b64.decode(header).unwrap()).unwrap().replace("8192", "4000000000");
     fs::write(&path, format!("{}.{rest}", b64.encode(header))).unwrap();
     let error = keyring.get("alice").unwrap_err().to_string();
     assert!(error.contains("4000000000 PBKDF2 iterations"), "{error}");
@@ -461,41 +305,19 @@ fn armoured_keys_go_out_and_come_in() {
     let keyring = test_keyring(home.path());
     keyring.add("alice", mnemonic(ABANDON), &hd()).unwrap();
     let armor = keyring.export_armored("alice", PASS).unwrap();
-    assert!(matches!(
-        keyring.export_armored("alice", "short"),
-        Err(KeyringError::ShortPassphrase)
-    ));
-    assert!(matches!(
-        keyring.import_armored("again", &armor, PASS),
-        Err(KeyringError::AddressExists { .. })
-    ));
+    assert!(matches!(keyring.export_armored("alice", "short"), Err(KeyringError::ShortPassphrase)));
+    assert!(matches!(keyring.import_armored("again", &armor, PASS), Err(KeyringError::AddressExists { .. })));
     keyring.delete("alice").unwrap();
-    assert!(matches!(
-        keyring.import_armored("bob", &armor, "wrong"),
-        Err(KeyringError::Armor(_))
-    ));
-    assert_eq!(
-        keyring
-            .import_armored("bob", &armor, PASS)
-            .unwrap()
-            .address()
-            .to_string(),
-        ALICE
-    );
+    assert!(matches!(keyring.import_armored("bob", &armor, "wrong"), Err(KeyringError::Armor(_))));
+    assert_eq!(keyring.import_armored("bob", &armor, PASS).unwrap().address().to_string(), ALICE);
 }
 
 #[test]
 fn backends_are_told_by_name() {
     assert_eq!("file".parse::<Backend>().unwrap(), Backend::File);
     let error = "kwallet".parse::<Backend>().unwrap_err().to_string();
-    assert_eq!(
-        error,
-        "unknown keyring backend \"kwallet\", expected test, file or os"
-    );
-    let error = Keyring::open(Backend::Os, Path::new("/"), prompt(&[]).0)
-        .err()
-        .unwrap()
-        .to_string();
+    assert_eq!(error, "unknown keyring backend \"kwallet\", expected test, file or os");
+    let error = Keyring::open(Backend::Os, Path::new("/"), prompt(&[]).0).err().unwrap().to_string();
     assert!(error.contains("not available yet"), "{error}");
 }
 
@@ -507,19 +329,8 @@ fn recipient_keys_are_read_in_every_form() {
     let json = keyring.get("alice").unwrap().public_key.to_json();
     let base64 = BASE64_STANDARD.encode(derived.to_bytes());
     let hex = hex::encode(derived.to_bytes());
-    for text in [
-        &json,
-        &format!(" {json}\n"),
-        &base64,
-        base64.trim_end_matches('='),
-        &hex,
-        &hex.to_uppercase(),
-    ] {
-        assert_eq!(
-            parse_recipient_key(text, &keyring).unwrap(),
-            derived,
-            "{text}"
-        );
+    for text in [&json, &format!(" {json}\n"), &base64, base64.trim_end_matches('='), &hex, &hex.to_uppercase()] {
+        assert_eq!(parse_recipient_key(text, &keyring).unwrap(), derived, "{text}");
     }
 }
 
@@ -529,26 +340,14 @@ fn what_is_no_recipient_key_is_refused_by_name() {
     let error = |text: &str| parse_recipient_key(text, &keyring).unwrap_err().to_string();
     for (text, says) in [
         ("{\"@type\":", "is not valid JSON"),
-        (
-            r#"{"@type":"/cosmos.crypto.ed25519.PubKey","key":"AA=="}"#,
-            "ed25519",
-        ),
+        (r#"{"@type":"/cosmos.crypto.ed25519.PubKey","key":"AA=="}"#, "ed25519"),
         ("", "has 0 bytes"),
         ("not a key!", "neither base64 nor hex"),
         (&hex::encode([9; 31]), "31 bytes, expected the 32"),
-        (
-            &BASE64_STANDARD.encode([9; 33]),
-            "33 bytes, expected the 32",
-        ),
+        (&BASE64_STANDARD.encode([9; 33]), "33 bytes, expected the 32"),
         (&hex::encode([0; 32]), "low-order point"),
-        (
-            &key(ABANDON_24, 0, 0).public_key().to_json(),
-            "the keyring holds no key",
-        ),
-        (
-            &keyring.get("offline").unwrap().public_key.to_json(),
-            "the keyring holds no key",
-        ),
+        (&key(ABANDON_24, 0, 0).public_key().to_json(), "the keyring holds no key"),
+        (&keyring.get("offline").unwrap().public_key.to_json(), "the keyring holds no key"),
     ] {
         assert!(error(text).contains(says), "{text}: {}", error(text));
     }
@@ -567,17 +366,9 @@ fn go_keys(peer: &str, home: &Path, input: &str, arguments: &[&str]) -> (bool, S
         .stderr(Stdio::inherit())
         .spawn()
         .unwrap();
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(input.as_bytes())
-        .unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
-    (
-        output.status.success(),
-        String::from_utf8(output.stdout).unwrap(),
-    )
+    (output.status.success(), String::from_utf8(output.stdout).unwrap())
 }
 
 #[test]
@@ -593,21 +384,11 @@ fn a_go_binary_works_on_what_we_wrote_and_back() {
     ours.rename("team/bob 1%", "bob").unwrap();
     let pass = format!("{PASS}\n");
 
-    let outputs: Vec<_> = ours
-        .list()
-        .unwrap()
-        .iter()
-        .map(|r| r.output(Prefix::Account))
-        .collect();
+    let outputs: Vec<_> = ours.list().unwrap().iter().map(|r| r.output(Prefix::Account)).collect();
     let (ok, listed) = go_keys(&peer, home.path(), &pass, &["list"]);
     assert!(ok);
     assert_eq!(listed.trim(), to_yaml(&outputs).trim());
-    let (ok, shown) = go_keys(
-        &peer,
-        home.path(),
-        &pass,
-        &["show", ALICE, "--output", "json"],
-    );
+    let (ok, shown) = go_keys(&peer, home.path(), &pass, &["show", ALICE, "--output", "json"]);
     assert!(ok);
     assert_eq!(shown.trim(), outputs[0].to_json());
     assert!(!go_keys(&peer, home.path(), "a wrong one\n", &["show", "alice"]).0);
@@ -617,20 +398,10 @@ fn a_go_binary_works_on_what_we_wrote_and_back() {
     let bob = ours.get("bob").unwrap().address();
     fs::write(&armor, ours.export_armored("bob", "armor-pass").unwrap()).unwrap();
     ours.delete("bob").unwrap();
-    let (ok, _) = go_keys(
-        &peer,
-        home.path(),
-        &format!("armor-pass\n{pass}"),
-        &["import", "bob2", armor.to_str().unwrap()],
-    );
+    let (ok, _) = go_keys(&peer, home.path(), &format!("armor-pass\n{pass}"), &["import", "bob2", armor.to_str().unwrap()]);
     assert!(ok);
     assert_eq!(ours.get("bob2").unwrap().address(), bob);
-    let (ok, _) = go_keys(
-        &peer,
-        home.path(),
-        &pass,
-        &["rename", "bob2", "carol", "--yes"],
-    );
+    let (ok, _) = go_keys(&peer, home.path(), &pass, &["rename", "bob2", "carol", "--yes"]);
     assert!(ok);
     assert_eq!(ours.get(&bob.to_string()).unwrap().name, "carol");
 

@@ -38,9 +38,7 @@ pub enum KeyError {
     UnknownWord(usize),
     #[error("mnemonic's checksum does not match: a word is wrong or out of order")]
     MnemonicChecksum,
-    #[error(
-        "derivation path {path:?} is not valid ({reason}), expected a form like m/44'/118'/0'/0/0"
-    )]
+    #[error("derivation path {path:?} is not valid ({reason}), expected a form like m/44'/118'/0'/0/0")]
     Path { path: String, reason: String },
     #[error("derivation index {0} is too large, expected less than 2147483648")]
     Index(u32),
@@ -68,13 +66,11 @@ impl Mnemonic {
     /// # Errors
     /// Names the position of an unknown word, never the word.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
-        bip39::Mnemonic::parse_in_normalized(Language::English, text)
-            .map(Self)
-            .map_err(|e| match e {
-                bip39::Error::BadWordCount(n) => KeyError::WordCount(n),
-                bip39::Error::UnknownWord(i) => KeyError::UnknownWord(i + 1),
-                _ => KeyError::MnemonicChecksum,
-            })
+        bip39::Mnemonic::parse_in_normalized(Language::English, text).map(Self).map_err(|e| match e {
+            bip39::Error::BadWordCount(n) => KeyError::WordCount(n),
+            bip39::Error::UnknownWord(i) => KeyError::UnknownWord(i + 1),
+            _ => KeyError::MnemonicChecksum,
+        })
     }
 
     /// The words, to be shown once to their owner.
@@ -102,13 +98,7 @@ impl HdPath {
     pub fn bip44(coin_type: u32, account: u32, index: u32) -> Result<Self, KeyError> {
         let step = |i, hardened| ChildNumber::new(i, hardened).map_err(|_| KeyError::Index(i));
         let mut path = DerivationPath::default();
-        path.extend([
-            step(44, true)?,
-            step(coin_type, true)?,
-            step(account, true)?,
-            step(0, false)?,
-            step(index, false)?,
-        ]);
+        path.extend([step(44, true)?, step(coin_type, true)?, step(account, true)?, step(0, false)?, step(index, false)?]);
         Ok(Self(path))
     }
 }
@@ -123,12 +113,7 @@ impl FromStr for HdPath {
     type Err = KeyError;
 
     fn from_str(text: &str) -> Result<Self, KeyError> {
-        text.parse()
-            .map(Self)
-            .map_err(|e: bip32::Error| KeyError::Path {
-                path: text.into(),
-                reason: e.to_string(),
-            })
+        text.parse().map(Self).map_err(|e: bip32::Error| KeyError::Path { path: text.into(), reason: e.to_string() })
     }
 }
 
@@ -148,8 +133,7 @@ impl SecretKey {
     /// The path gives no valid key (probability 2^-127).
     pub fn derive(mnemonic: &Mnemonic, path: &HdPath) -> Result<Self, KeyError> {
         let seed = Zeroizing::new(mnemonic.0.to_seed_normalized(""));
-        let key =
-            XPrv::derive_from_path(seed.as_ref(), &path.0).map_err(|_| KeyError::Derivation)?;
+        let key = XPrv::derive_from_path(seed.as_ref(), &path.0).map_err(|_| KeyError::Derivation)?;
         Ok(Self(key.private_key().clone()))
     }
 
@@ -158,9 +142,7 @@ impl SecretKey {
     pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, KeyError> {
         // `from_slice` would pad shorter ones.
         let bytes: &[u8; 32] = bytes.try_into().map_err(|_| KeyError::PrivateKey)?;
-        SigningKey::from_bytes(bytes.into())
-            .map(Self)
-            .map_err(|_| KeyError::PrivateKey)
+        SigningKey::from_bytes(bytes.into()).map(Self).map_err(|_| KeyError::PrivateKey)
     }
 
     pub(crate) fn to_bytes(&self) -> Zeroizing<[u8; 32]> {
@@ -182,15 +164,8 @@ impl SecretKey {
 
     /// Signs a 32-byte digest: RFC 6979, low s, `r ‖ s`.
     pub fn sign_digest(&self, digest: &[u8; 32]) -> [u8; 64] {
-        let signature: Signature = self
-            .0
-            .sign_prehash(digest)
-            .expect("a 32-byte digest can be signed");
-        signature
-            .normalize_s()
-            .unwrap_or(signature)
-            .to_bytes()
-            .into()
+        let signature: Signature = self.0.sign_prehash(digest).expect("a 32-byte digest can be signed");
+        signature.normalize_s().unwrap_or(signature).to_bytes().into()
     }
 
     /// The X25519 key that belongs to this account; see [`RecipientSecret`].
@@ -210,39 +185,28 @@ impl PublicKey {
         if bytes.len() != 33 {
             return Err(KeyError::PublicKey);
         }
-        VerifyingKey::from_sec1_bytes(bytes)
-            .map(Self)
-            .map_err(|_| KeyError::PublicKey)
+        VerifyingKey::from_sec1_bytes(bytes).map(Self).map_err(|_| KeyError::PublicKey)
     }
 
     /// Compressed, as transactions and key files carry it.
     pub fn to_bytes(&self) -> [u8; 33] {
-        self.0
-            .to_encoded_point(true)
-            .as_bytes()
-            .try_into()
-            .expect("a compressed point has 33 bytes")
+        self.0.to_encoded_point(true).as_bytes().try_into().expect("a compressed point has 33 bytes")
     }
 
     /// RIPEMD-160 of SHA-256 of the compressed key.
     pub fn address(&self) -> Address {
-        Address::new(&Ripemd160::digest(Sha256::digest(self.to_bytes())))
-            .expect("RIPEMD-160 has 20 bytes")
+        Address::new(&Ripemd160::digest(Sha256::digest(self.to_bytes()))).expect("RIPEMD-160 has 20 bytes")
     }
 
     /// Whether `signature` is the key's over SHA-256 of `bytes`. A high s is refused, as on chain.
     pub fn verify(&self, bytes: &[u8], signature: &[u8; 64]) -> bool {
-        Signature::from_slice(signature).is_ok_and(|s| {
-            s.normalize_s().is_none() && self.0.verify_prehash(&Sha256::digest(bytes), &s).is_ok()
-        })
+        Signature::from_slice(signature)
+            .is_ok_and(|s| s.normalize_s().is_none() && self.0.verify_prehash(&Sha256::digest(bytes), &s).is_ok())
     }
 
     /// One line of JSON, as `keys show --pubkey` prints it.
     pub fn to_json(&self) -> String {
-        format!(
-            r#"{{"@type":"{SECP256K1_PUBKEY}","key":"{}"}}"#,
-            BASE64_STANDARD.encode(self.to_bytes())
-        )
+        format!(r#"{{"@type":"{SECP256K1_PUBKEY}","key":"{}"}}"#, BASE64_STANDARD.encode(self.to_bytes()))
     }
 }
 
@@ -268,24 +232,9 @@ pub(crate) mod tests {
     #[test]
     fn well_known_mnemonics_give_the_addresses_that_cosmos_wallets_give() {
         for (phrase, account, index, address) in [
-            (
-                ABANDON,
-                0,
-                0,
-                "virtengine19rl4cm2hmr8afy4kldpxz3fka4jguq0a6mvv5p",
-            ),
-            (
-                ABANDON,
-                0,
-                1,
-                "virtengine1jrkmdcwgq94uaamx6zax2luewlhf7u4k6r8qak",
-            ),
-            (
-                ABANDON_24,
-                3,
-                7,
-                "virtengine1kjnlaar8npevnjz85e5tnruk3skrtc8xlecaha",
-            ),
+            (ABANDON, 0, 0, "virtengine19rl4cm2hmr8afy4kldpxz3fka4jguq0a6mvv5p"),
+            (ABANDON, 0, 1, "virtengine1jrkmdcwgq94uaamx6zax2luewlhf7u4k6r8qak"),
+            (ABANDON_24, 3, 7, "virtengine1kjnlaar8npevnjz85e5tnruk3skrtc8xlecaha"),
         ] {
             assert_eq!(key(phrase, account, index).address().to_string(), address);
         }
@@ -302,10 +251,7 @@ pub(crate) mod tests {
         assert_eq!(phrase.split(' ').count(), 24);
         let again = Mnemonic::parse(&format!("  {}\n", phrase.replace(' ', "  "))).unwrap();
         let path = HdPath::default();
-        assert_eq!(
-            SecretKey::derive(&m, &path).unwrap().address(),
-            SecretKey::derive(&again, &path).unwrap().address()
-        );
+        assert_eq!(SecretKey::derive(&m, &path).unwrap().address(), SecretKey::derive(&again, &path).unwrap().address());
         assert_ne!(*phrase, *Mnemonic::generate().phrase());
     }
 
@@ -314,39 +260,17 @@ pub(crate) mod tests {
         let err = |t: &str| Mnemonic::parse(t).err().unwrap();
         assert_eq!(err("abandon about"), KeyError::WordCount(2));
         assert_eq!(err(""), KeyError::WordCount(0));
-        assert_eq!(
-            err(&ABANDON.replacen("abandon", "virtengine", 2)),
-            KeyError::UnknownWord(1)
-        );
-        assert_eq!(
-            err(&ABANDON.replace("about", "abandon")),
-            KeyError::MnemonicChecksum
-        );
-        assert!(
-            !err(&ABANDON.replace("about", "secretword"))
-                .to_string()
-                .contains("secretword")
-        );
+        assert_eq!(err(&ABANDON.replacen("abandon", "virtengine", 2)), KeyError::UnknownWord(1));
+        assert_eq!(err(&ABANDON.replace("about", "abandon")), KeyError::MnemonicChecksum);
+        assert!(!err(&ABANDON.replace("about", "secretword")).to_string().contains("secretword"));
     }
 
     #[test]
     fn paths_print_and_parse() {
         assert_eq!(HdPath::default().to_string(), "m/44'/118'/0'/0/0");
-        assert_eq!(
-            HdPath::bip44(118, 3, 7).unwrap(),
-            "m/44'/118'/3'/0/7".parse().unwrap()
-        );
-        assert_eq!(
-            HdPath::bip44(118, 1 << 31, 0),
-            Err(KeyError::Index(1 << 31))
-        );
-        assert!(
-            "44/118"
-                .parse::<HdPath>()
-                .unwrap_err()
-                .to_string()
-                .contains("m/44'/118'/0'/0/0")
-        );
+        assert_eq!(HdPath::bip44(118, 3, 7).unwrap(), "m/44'/118'/3'/0/7".parse().unwrap());
+        assert_eq!(HdPath::bip44(118, 1 << 31, 0), Err(KeyError::Index(1 << 31)));
+        assert!("44/118".parse::<HdPath>().unwrap_err().to_string().contains("m/44'/118'/0'/0/0"));
     }
 
     #[test]
@@ -365,10 +289,7 @@ pub(crate) mod tests {
     /// The same signature with n − s.
     fn high_s(signature: &[u8; 64]) -> [u8; 64] {
         let s = Signature::from_slice(signature).unwrap();
-        Signature::from_scalars(s.r().to_bytes(), (-*s.s()).to_bytes())
-            .unwrap()
-            .to_bytes()
-            .into()
+        Signature::from_scalars(s.r().to_bytes(), (-*s.s()).to_bytes()).unwrap().to_bytes().into()
     }
 
     #[test]

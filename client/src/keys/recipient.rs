@@ -25,9 +25,7 @@ pub const RECIPIENT_KEY_DOMAIN: &str = "virtengine/recipient-key/x25519/v1";
 pub enum RecipientKeyError {
     #[error("public key has {0} bytes, expected the 32 of an X25519 key")]
     Length(usize),
-    #[error(
-        "public key is a low-order point of X25519, which would give every sender the same secret"
-    )]
+    #[error("public key is a low-order point of X25519, which would give every sender the same secret")]
     LowOrder,
     #[error("public key is not in canonical form, expected a number below 2^255 - 19")]
     NotCanonical,
@@ -41,15 +39,10 @@ impl RecipientKey {
     /// # Errors
     /// Wrong length, a low-order point, a number that is not reduced.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecipientKeyError> {
-        let key: [u8; 32] = bytes
-            .try_into()
-            .map_err(|_| RecipientKeyError::Length(bytes.len()))?;
+        let key: [u8; 32] = bytes.try_into().map_err(|_| RecipientKeyError::Length(bytes.len()))?;
         // X25519 multiplies by a multiple of 8, which takes every low-order point, and no other, to zero.
         let any_secret = x25519_dalek::StaticSecret::from([1; 32]);
-        if !any_secret
-            .diffie_hellman(&x25519_dalek::PublicKey::from(key))
-            .was_contributory()
-        {
+        if !any_secret.diffie_hellman(&x25519_dalek::PublicKey::from(key)).was_contributory() {
             return Err(RecipientKeyError::LowOrder);
         }
         if !below_field_order(&key) {
@@ -109,14 +102,8 @@ mod tests {
     fn the_derived_key_is_the_documented_one() {
         let public = key(ABANDON, 0, 0).recipient_secret().public_key();
         // Computed by Go's crypto/hkdf and crypto/ecdh.
-        assert_eq!(
-            hex::encode(public.to_bytes()),
-            "f9d7abfe72d174c7a060fe5dcccdd3c3cf405411d71a76ddd81db0636e482e5c"
-        );
-        assert_eq!(
-            public.fingerprint(),
-            "f6ada77e87f168b670fd05205ebfbec2132c9816"
-        );
+        assert_eq!(hex::encode(public.to_bytes()), "f9d7abfe72d174c7a060fe5dcccdd3c3cf405411d71a76ddd81db0636e482e5c");
+        assert_eq!(public.fingerprint(), "f6ada77e87f168b670fd05205ebfbec2132c9816");
         assert_eq!(RecipientKey::from_bytes(&public.to_bytes()), Ok(public));
         assert_ne!(public, key(ABANDON, 0, 1).recipient_secret().public_key());
     }
@@ -134,29 +121,19 @@ mod tests {
             "0000000000000000000000000000000000000000000000000000000000000080",
         ] {
             let bytes = hex::decode(point).unwrap();
-            assert_eq!(
-                RecipientKey::from_bytes(&bytes),
-                Err(RecipientKeyError::LowOrder),
-                "{point}"
-            );
+            assert_eq!(RecipientKey::from_bytes(&bytes), Err(RecipientKeyError::LowOrder), "{point}");
         }
     }
 
     #[test]
     fn other_lengths_and_unreduced_numbers_are_refused() {
-        assert_eq!(
-            RecipientKey::from_bytes(&[9; 31]),
-            Err(RecipientKeyError::Length(31))
-        );
+        assert_eq!(RecipientKey::from_bytes(&[9; 31]), Err(RecipientKeyError::Length(31)));
         let mut high_bit = [9; 32];
         high_bit[31] |= 0x80;
         let mut unreduced = [0xff; 32];
         (unreduced[0], unreduced[31]) = (0xf6, 0x7f);
         for key in [high_bit, unreduced] {
-            assert_eq!(
-                RecipientKey::from_bytes(&key),
-                Err(RecipientKeyError::NotCanonical)
-            );
+            assert_eq!(RecipientKey::from_bytes(&key), Err(RecipientKeyError::NotCanonical));
         }
         assert!(RecipientKey::from_bytes(&[9; 32]).is_ok());
     }

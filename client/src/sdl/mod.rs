@@ -26,10 +26,7 @@ mod parse;
 mod read;
 mod yaml;
 
-pub use model::{
-    Endpoint, EndpointKind, GroupSpec, PriceSpec, ResourceSpec, Sdl, Storage, canonical_json,
-    hash_manifest,
-};
+pub use model::{Endpoint, EndpointKind, GroupSpec, PriceSpec, ResourceSpec, Sdl, Storage, canonical_json, hash_manifest};
 use yaml::Pos;
 
 /// More problems than these are counted, not listed.
@@ -50,12 +47,7 @@ pub struct Problem {
 
 impl Problem {
     fn new(pos: Pos, path: &str, message: String) -> Self {
-        Problem {
-            line: pos.line,
-            column: pos.column,
-            path: path.to_owned(),
-            message,
-        }
+        Problem { line: pos.line, column: pos.column, path: path.to_owned(), message }
     }
 
     /// `FILE:line:column: path: expected …, got …`

@@ -19,9 +19,7 @@ pub struct Sdl {
 /// Names alone: environments and credentials are secrets.
 impl std::fmt::Debug for Sdl {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        f.debug_list()
-            .entries(self.groups.iter().map(|group| &group.name))
-            .finish()
+        f.debug_list().entries(self.groups.iter().map(|group| &group.name)).finish()
     }
 }
 
@@ -218,16 +216,8 @@ impl Sdl {
     /// A price in another denomination than `uve`, or a group whose price is 0 or does not fit 64 bits.
     pub fn specs(&self) -> Result<Vec<GroupSpec>, Vec<Problem>> {
         let mut problems = Vec::new();
-        let specs = self
-            .groups
-            .iter()
-            .map(|group| group.spec(&mut problems))
-            .collect();
-        if problems.is_empty() {
-            Ok(specs)
-        } else {
-            Err(problems)
-        }
+        let specs = self.groups.iter().map(|group| group.spec(&mut problems)).collect();
+        if problems.is_empty() { Ok(specs) } else { Err(problems) }
     }
 }
 
@@ -239,20 +229,11 @@ pub fn hash_manifest(manifest: &Value) -> [u8; 32] {
 /// JSON with sorted keys and without white space.
 pub fn canonical_json(value: &Value) -> String {
     match value {
-        Value::Array(items) => format!(
-            "[{}]",
-            items
-                .iter()
-                .map(canonical_json)
-                .collect::<Vec<_>>()
-                .join(",")
-        ),
+        Value::Array(items) => format!("[{}]", items.iter().map(canonical_json).collect::<Vec<_>>().join(",")),
         Value::Object(fields) => {
             let mut fields: Vec<_> = fields.iter().collect();
             fields.sort_unstable_by_key(|(key, _)| *key);
-            let fields = fields
-                .iter()
-                .map(|(key, value)| format!("{}:{}", json!(key), canonical_json(value)));
+            let fields = fields.iter().map(|(key, value)| format!("{}:{}", json!(key), canonical_json(value)));
             format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
         }
         scalar => scalar.to_string(),
@@ -265,11 +246,7 @@ impl Group {
             let amount = format!("{}.{:018}", unit.price.atto / ATTO, unit.price.atto % ATTO);
             json!({"resource": unit.resources.to_json(), "count": unit.count, "price": {"denom": unit.price.denom, "amount": amount}})
         };
-        let attributes = if self.attributes.is_empty() {
-            Value::Null
-        } else {
-            attributes_json(&self.attributes)
-        };
+        let attributes = if self.attributes.is_empty() { Value::Null } else { attributes_json(&self.attributes) };
         json!({
             "name": self.name,
             "requirements": {"signed_by": {"all_of": self.all_of, "any_of": self.any_of}, "attributes": attributes},
@@ -282,14 +259,12 @@ impl Group {
         for Unit { price, count, .. } in &self.units {
             if price.denom != DENOM {
                 let message = format!("expected {DENOM}, got {}", price.denom);
-                let problem =
-                    Problem::new(price.denom_pos, &format!("{}.denom", price.path), message);
+                let problem = Problem::new(price.denom_pos, &format!("{}.denom", price.path), message);
                 if !problems.contains(&problem) {
                     problems.push(problem);
                 }
             }
-            total = total
-                .and_then(|total| total.checked_add(price.atto.checked_mul(u128::from(*count))?));
+            total = total.and_then(|total| total.checked_add(price.atto.checked_mul(u128::from(*count))?));
         }
         let amount = total.and_then(|total| u64::try_from(total.div_ceil(ATTO)).ok());
         if let (None | Some(0), Some(unit)) = (amount, self.units.first()) {
@@ -299,11 +274,7 @@ impl Group {
                 u64::MAX,
                 if amount.is_some() { "0" } else { "more" }
             );
-            problems.push(Problem::new(
-                unit.price.amount_pos,
-                &format!("{}.amount", unit.price.path),
-                message,
-            ));
+            problems.push(Problem::new(unit.price.amount_pos, &format!("{}.amount", unit.price.path), message));
         }
         GroupSpec {
             name: self.name.clone(),
@@ -311,37 +282,16 @@ impl Group {
             signed_by_all: self.all_of.clone().unwrap_or_default(),
             signed_by_any: self.any_of.clone().unwrap_or_default(),
             resources: self.units.iter().map(Unit::spec).collect(),
-            price: PriceSpec {
-                denom: DENOM.to_owned(),
-                amount: amount.unwrap_or(0),
-            },
+            price: PriceSpec { denom: DENOM.to_owned(), amount: amount.unwrap_or(0) },
         }
     }
 }
 
 impl Unit {
     fn spec(&self) -> ResourceSpec {
-        let Resources {
-            id,
-            cpu_milli,
-            cpu_attributes,
-            memory_bytes,
-            storage,
-            gpu_units,
-            gpu_attributes,
-            endpoints,
-        } = self.resources.clone();
-        ResourceSpec {
-            id,
-            cpu_milli,
-            cpu_attributes,
-            memory_bytes,
-            storage,
-            gpu_units,
-            gpu_attributes,
-            endpoints,
-            count: self.count,
-        }
+        let Resources { id, cpu_milli, cpu_attributes, memory_bytes, storage, gpu_units, gpu_attributes, endpoints } =
+            self.resources.clone();
+        ResourceSpec { id, cpu_milli, cpu_attributes, memory_bytes, storage, gpu_units, gpu_attributes, endpoints, count: self.count }
     }
 }
 
@@ -351,12 +301,8 @@ impl Resources {
             EndpointKind::SharedHttp => json!({"sequence_number": endpoint.sequence_number}),
             kind => json!({"kind": kind as u32, "sequence_number": endpoint.sequence_number}),
         };
-        let volume = |volume: &Storage| {
-            with_attributes(
-                json!({"name": volume.name, "size": quantity(volume.size_bytes)}),
-                &volume.attributes,
-            )
-        };
+        let volume =
+            |volume: &Storage| with_attributes(json!({"name": volume.name, "size": quantity(volume.size_bytes)}), &volume.attributes);
         json!({
             "id": self.id,
             "cpu": with_attributes(json!({"units": quantity(self.cpu_milli)}), &self.cpu_attributes),
@@ -384,12 +330,7 @@ impl Service {
             service["params"] = params.to_json();
         }
         service["credentials"] = match &self.credentials {
-            Some(Credentials {
-                host,
-                email,
-                username,
-                password,
-            }) => {
+            Some(Credentials { host, email, username, password }) => {
                 json!({"host": host, "email": email, "username": username, "password": password})
             }
             None => Value::Null,
@@ -404,20 +345,10 @@ impl Expose {
             return Vec::new();
         }
         let http = !self.udp && self.external.unwrap_or(self.port) == 80;
-        let kind = if http {
-            EndpointKind::SharedHttp
-        } else {
-            EndpointKind::RandomPort
-        };
-        let mut endpoints = vec![Endpoint {
-            kind,
-            sequence_number: 0,
-        }];
+        let kind = if http { EndpointKind::SharedHttp } else { EndpointKind::RandomPort };
+        let mut endpoints = vec![Endpoint { kind, sequence_number: 0 }];
         if !self.ip.is_empty() {
-            endpoints.push(Endpoint {
-                kind: EndpointKind::LeasedIp,
-                sequence_number: self.ip_sequence,
-            });
+            endpoints.push(Endpoint { kind: EndpointKind::LeasedIp, sequence_number: self.ip_sequence });
         }
         endpoints
     }
@@ -440,21 +371,10 @@ impl Expose {
 impl Params {
     fn to_json(&self) -> Value {
         let mount = |mount: &Mount| json!({"name": mount.volume, "mount": mount.path, "readOnly": mount.read_only});
-        let storage = if self.storage.is_empty() {
-            Value::Null
-        } else {
-            self.storage.iter().map(mount).collect()
-        };
+        let storage = if self.storage.is_empty() { Value::Null } else { self.storage.iter().map(mount).collect() };
         let mut params = Map::from_iter([("storage".to_owned(), storage)]);
         if let Some(read) = &self.permissions {
-            params.insert(
-                "permissions".to_owned(),
-                if read.is_empty() {
-                    json!({})
-                } else {
-                    json!({"read": read})
-                },
-            );
+            params.insert("permissions".to_owned(), if read.is_empty() { json!({}) } else { json!({"read": read}) });
         }
         if let Some(tee) = &self.tee {
             params.insert("tee".to_owned(), json!({"type": tee, "attestation": true}));
@@ -468,10 +388,7 @@ fn quantity(value: u64) -> Value {
 }
 
 fn attributes_json(attributes: &Attributes) -> Value {
-    attributes
-        .iter()
-        .map(|(key, value)| json!({"key": key, "value": value}))
-        .collect()
+    attributes.iter().map(|(key, value)| json!({"key": key, "value": value})).collect()
 }
 
 fn with_attributes(mut value: Value, attributes: &Attributes) -> Value {

@@ -16,11 +16,7 @@ pub(super) struct At<'a> {
 
 impl<'a> At<'a> {
     pub fn root(node: &'a Node) -> Self {
-        At {
-            node,
-            path: String::new(),
-            key: node.pos,
-        }
+        At { node, path: String::new(), key: node.pos }
     }
 
     /// The path of a key in this value.
@@ -29,20 +25,12 @@ impl<'a> At<'a> {
     }
 
     fn child(&self, entry: &'a Entry) -> At<'a> {
-        At {
-            node: &entry.value,
-            path: self.join(&entry.key),
-            key: entry.pos,
-        }
+        At { node: &entry.value, path: self.join(&entry.key), key: entry.pos }
     }
 
     /// The text of a single value, else nothing.
     pub fn as_text(&self) -> &'a str {
-        if let Value::Scalar { text, .. } = &self.node.value {
-            text
-        } else {
-            ""
-        }
+        if let Value::Scalar { text, .. } = &self.node.value { text } else { "" }
     }
 
     pub fn is_null(&self) -> bool {
@@ -52,20 +40,9 @@ impl<'a> At<'a> {
 
 /// A key's path; one that is not a plain name stands in quotes.
 pub(super) fn join(path: &str, key: &str) -> String {
-    let simple = !key.is_empty()
-        && key
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
-    let key = if simple {
-        key.to_owned()
-    } else {
-        format!("{key:?}")
-    };
-    if path.is_empty() {
-        key
-    } else {
-        format!("{path}.{key}")
-    }
+    let simple = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+    let key = if simple { key.to_owned() } else { format!("{key:?}") };
+    if path.is_empty() { key } else { format!("{path}.{key}") }
 }
 
 /// A mapping whose keys are all known.
@@ -78,10 +55,7 @@ pub(super) struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// The value of a key, even if it is empty.
     pub fn raw(&self, key: &str) -> Option<At<'a>> {
-        self.entries
-            .iter()
-            .find(|entry| entry.key == key)
-            .map(|entry| self.at.child(entry))
+        self.entries.iter().find(|entry| entry.key == key).map(|entry| self.at.child(entry))
     }
 
     /// The value of a key; one without a value counts as absent.
@@ -112,41 +86,18 @@ impl Reader {
             Value::Scalar { text, plain } => shown(text, *plain),
             _ => kind(at.node).to_owned(),
         };
-        self.problem(
-            at.node.pos,
-            &at.path,
-            format!("expected {expected}, got {got}"),
-        );
+        self.problem(at.node.pos, &at.path, format!("expected {expected}, got {got}"));
     }
 
     /// As `wrong`, without the value.
     pub fn wrong_kind(&mut self, at: &At, expected: impl Display) {
-        self.problem(
-            at.node.pos,
-            &at.path,
-            format!("expected {expected}, got {}", kind(at.node)),
-        );
+        self.problem(at.node.pos, &at.path, format!("expected {expected}, got {}", kind(at.node)));
     }
 
     /// A name should be one of `names`: `what`, then the names.
-    pub fn unknown<'n>(
-        &mut self,
-        pos: Pos,
-        path: &str,
-        what: &str,
-        got: &str,
-        names: impl Iterator<Item = &'n str> + Clone,
-    ) {
+    pub fn unknown<'n>(&mut self, pos: Pos, path: &str, what: &str, got: &str, names: impl Iterator<Item = &'n str> + Clone) {
         if self.problems.len() <= super::MAX_PROBLEMS {
-            self.problem(
-                pos,
-                path,
-                format!(
-                    "expected {what}{}, got {}",
-                    choices(got, names),
-                    shown(got, true)
-                ),
-            );
+            self.problem(pos, path, format!("expected {what}{}, got {}", choices(got, names), shown(got, true)));
         }
     }
 
@@ -158,37 +109,19 @@ impl Reader {
         };
         let unknown = |entry: &&Entry| !known.contains(&entry.key.as_str());
         for entry in entries.iter().filter(unknown).take(super::MAX_PROBLEMS) {
-            let message = format!(
-                "expected {}, got an unknown key",
-                choices(&entry.key, known.iter().copied())
-            );
+            let message = format!("expected {}, got an unknown key", choices(&entry.key, known.iter().copied()));
             let problem = Problem::new(entry.pos, &at.join(&entry.key), message);
-            self.warnings
-                .as_mut()
-                .unwrap_or(&mut self.problems)
-                .push(problem);
+            self.warnings.as_mut().unwrap_or(&mut self.problems).push(problem);
         }
-        Some(Fields {
-            at: at.clone(),
-            entries,
-        })
+        Some(Fields { at: at.clone(), entries })
     }
 
     /// The value of a required key.
-    pub fn required<'a>(
-        &mut self,
-        fields: &Fields<'a>,
-        key: &str,
-        expected: impl Display,
-    ) -> Option<At<'a>> {
+    pub fn required<'a>(&mut self, fields: &Fields<'a>, key: &str, expected: impl Display) -> Option<At<'a>> {
         let value = fields.get(key);
         if value.is_none() {
             let pos = fields.raw(key).map_or(fields.at.key, |at| at.node.pos);
-            self.problem(
-                pos,
-                fields.at.join(key),
-                format!("expected {expected}, got nothing"),
-            );
+            self.problem(pos, fields.at.join(key), format!("expected {expected}, got nothing"));
         }
         value
     }
@@ -200,25 +133,14 @@ impl Reader {
             return Vec::new();
         };
         if entries.is_empty() {
-            self.problem(
-                at.node.pos,
-                &at.path,
-                format!("expected a mapping of {what}, got an empty one"),
-            );
+            self.problem(at.node.pos, &at.path, format!("expected a mapping of {what}, got an empty one"));
         }
         for entry in entries {
             if entry.key.is_empty() || entry.key.chars().any(char::is_control) {
-                self.problem(
-                    entry.pos,
-                    at.join(&entry.key),
-                    "expected a name without control characters, got another key",
-                );
+                self.problem(entry.pos, at.join(&entry.key), "expected a name without control characters, got another key");
             }
         }
-        entries
-            .iter()
-            .map(|entry| (entry.key.as_str(), at.child(entry)))
-            .collect()
+        entries.iter().map(|entry| (entry.key.as_str(), at.child(entry))).collect()
     }
 
     pub fn list<'a>(&mut self, at: &At<'a>, what: &str) -> Vec<At<'a>> {
@@ -226,11 +148,7 @@ impl Reader {
             self.wrong_kind(at, format!("a list of {what}"));
             return Vec::new();
         };
-        let place = |(i, node): (usize, &'a std::rc::Rc<Node>)| At {
-            node,
-            path: format!("{}[{i}]", at.path),
-            key: node.pos,
-        };
+        let place = |(i, node): (usize, &'a std::rc::Rc<Node>)| At { node, path: format!("{}[{i}]", at.path), key: node.pos };
         items.iter().enumerate().map(place).collect()
     }
 
@@ -244,12 +162,7 @@ impl Reader {
     }
 
     /// Text that passes `valid`.
-    pub fn text_if<'a>(
-        &mut self,
-        at: &At<'a>,
-        expected: impl Display,
-        valid: impl Fn(&str) -> bool,
-    ) -> Option<&'a str> {
+    pub fn text_if<'a>(&mut self, at: &At<'a>, expected: impl Display, valid: impl Fn(&str) -> bool) -> Option<&'a str> {
         let text = self.text(at, &expected)?;
         if !valid(text) {
             self.wrong(at, expected);
@@ -261,11 +174,7 @@ impl Reader {
     /// A list of texts, which may be secrets.
     pub fn texts(&mut self, at: &At, what: &str) -> Vec<String> {
         let items = self.list(at, &format!("{what}s"));
-        items
-            .iter()
-            .filter_map(|item| self.text(item, format!("a {what}")))
-            .map(str::to_owned)
-            .collect()
+        items.iter().filter_map(|item| self.text(item, format!("a {what}"))).map(str::to_owned).collect()
     }
 
     /// One of a few words.
@@ -311,9 +220,7 @@ impl Reader {
         const EXPECTED: &str = "CPUs such as 0.5, 1 or 500m, at least 1m";
         let text = self.text(at, EXPECTED)?;
         let milli = match text.strip_suffix('m') {
-            Some(milli) => atto(milli)
-                .filter(|_| digits(milli))
-                .map(|atto| atto / ATTO),
+            Some(milli) => atto(milli).filter(|_| digits(milli)).map(|atto| atto / ATTO),
             None => atto(text).map(|atto| atto / (ATTO / 1000)),
         };
         self.amount(at, milli, EXPECTED)
@@ -329,9 +236,7 @@ impl Reader {
 
     fn amount(&mut self, at: &At, value: Option<u128>, expected: &str) -> Option<u64> {
         // Half of u64: sums and products of a few such numbers are the callers' to check, plain comparison is safe.
-        let value = value
-            .and_then(|value| u64::try_from(value).ok())
-            .filter(|value| (1..1 << 63).contains(value));
+        let value = value.and_then(|value| u64::try_from(value).ok()).filter(|value| (1..1 << 63).contains(value));
         if value.is_none() {
             self.wrong(at, expected);
         }
@@ -360,9 +265,7 @@ const SIZES: [(&str, u32, u128); 13] = [
 
 /// A decimal with a suffix from a table of suffix, power of two and factor.
 fn scaled(text: &str, units: &[(&str, u32, u128)]) -> Option<u128> {
-    let (number, shift, factor) = units
-        .iter()
-        .find_map(|(suffix, shift, factor)| Some((text.strip_suffix(suffix)?, *shift, *factor)))?;
+    let (number, shift, factor) = units.iter().find_map(|(suffix, shift, factor)| Some((text.strip_suffix(suffix)?, *shift, *factor)))?;
     Some(atto(number)?.checked_mul(factor << shift)? / ATTO)
 }
 
@@ -399,14 +302,9 @@ fn choices<'n>(got: &str, names: impl Iterator<Item = &'n str> + Clone) -> Strin
         text.push_str(", …");
     }
     let lower = got.to_lowercase();
-    let nearest = names
-        .take(COMPARED)
-        .map(|name| (strsim::osa_distance(&lower, &name.to_lowercase()), name))
-        .min();
+    let nearest = names.take(COMPARED).map(|name| (strsim::osa_distance(&lower, &name.to_lowercase()), name)).min();
     match nearest {
-        Some((distance, name))
-            if count > 1 && !got.is_empty() && distance <= (got.chars().count() / 3).max(1) =>
-        {
+        Some((distance, name)) if count > 1 && !got.is_empty() && distance <= (got.chars().count() / 3).max(1) => {
             format!("{text} (did you mean {name}?)")
         }
         _ => text,
@@ -418,11 +316,7 @@ fn shown(text: &str, plain: bool) -> String {
     const SHOWN: usize = 60;
     let short: String = text.chars().take(SHOWN).collect();
     let dots = if short.len() < text.len() { "…" } else { "" };
-    if plain && !text.chars().any(char::is_control) {
-        format!("{short}{dots}")
-    } else {
-        format!("{short:?}{dots}")
-    }
+    if plain && !text.chars().any(char::is_control) { format!("{short}{dots}") } else { format!("{short:?}{dots}") }
 }
 
 fn kind(node: &Node) -> &'static str {

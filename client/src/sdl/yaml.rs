@@ -25,10 +25,7 @@ pub(super) struct Pos {
 
 impl From<Marker> for Pos {
     fn from(marker: Marker) -> Self {
-        Pos {
-            line: marker.line(),
-            column: marker.col() + 1,
-        }
+        Pos { line: marker.line(), column: marker.col() + 1 }
     }
 }
 
@@ -69,12 +66,7 @@ struct Open {
 
 enum Items {
     List(Vec<Rc<Node>>),
-    Map {
-        entries: Vec<Entry>,
-        first: BTreeMap<String, usize>,
-        key: Option<(String, Pos)>,
-        merged: Vec<Entry>,
-    },
+    Map { entries: Vec<Entry>, first: BTreeMap<String, usize>, key: Option<(String, Pos)>, merged: Vec<Entry> },
 }
 
 /// Reads the one document of `text`. A file that is not YAML, or too large, has no tree; duplicate keys leave one.
@@ -83,20 +75,11 @@ pub(super) fn load(text: &str, problems: &mut Vec<Problem>) -> Option<Rc<Node>> 
         problems.push(Problem::new(
             Pos { line: 1, column: 1 },
             "",
-            format!(
-                "expected a file of at most {MAX_BYTES} bytes, got {}",
-                text.len()
-            ),
+            format!("expected a file of at most {MAX_BYTES} bytes, got {}", text.len()),
         ));
         return None;
     }
-    let mut loader = Loader {
-        problems,
-        open: Vec::new(),
-        anchors: BTreeMap::new(),
-        nodes: 0,
-        root: None,
-    };
+    let mut loader = Loader { problems, open: Vec::new(), anchors: BTreeMap::new(), nodes: 0, root: None };
     if let Err((pos, message)) = loader.run(text) {
         let problem = Problem::new(pos, &loader.path(), message);
         loader.problems.push(problem);
@@ -126,10 +109,7 @@ impl Loader<'_> {
             let (event, span) = match event {
                 Ok(event) => event,
                 Err(error) => {
-                    return fault(
-                        (*error.marker()).into(),
-                        format!("not valid YAML: {}", error.info()),
-                    );
+                    return fault((*error.marker()).into(), format!("not valid YAML: {}", error.info()));
                 }
             };
             let pos = Pos::from(span.start);
@@ -144,10 +124,7 @@ impl Loader<'_> {
                 Event::Alias(anchor) => match self.anchors.get(&anchor).cloned() {
                     Some(node) => self.attach(node, pos)?,
                     None => {
-                        return fault(
-                            pos,
-                            "expected an alias of a complete value, got one that contains itself",
-                        );
+                        return fault(pos, "expected an alias of a complete value, got one that contains itself");
                     }
                 },
                 Event::SequenceStart(anchor, tag) => {
@@ -157,16 +134,7 @@ impl Loader<'_> {
                 Event::MappingStart(anchor, tag) => {
                     check_tag(tag, pos, &["map"])?;
                     let (entries, merged) = (Vec::new(), Vec::new());
-                    self.open(
-                        pos,
-                        anchor,
-                        Items::Map {
-                            entries,
-                            first: BTreeMap::new(),
-                            key: None,
-                            merged,
-                        },
-                    )?;
+                    self.open(pos, anchor, Items::Map { entries, first: BTreeMap::new(), key: None, merged })?;
                 }
                 Event::SequenceEnd | Event::MappingEnd => self.close()?,
                 _ => {}
@@ -174,10 +142,7 @@ impl Loader<'_> {
         }
         match self.root {
             Some(_) => Ok(()),
-            None => fault(
-                Pos { line: 1, column: 1 },
-                "expected a deployment file, got an empty one",
-            ),
+            None => fault(Pos { line: 1, column: 1 }, "expected a deployment file, got an empty one"),
         }
     }
 
@@ -187,10 +152,7 @@ impl Loader<'_> {
         for open in &self.open {
             match &open.items {
                 Items::List(items) => path.push_str(&format!("[{}]", items.len())),
-                Items::Map {
-                    key: Some((key, _)),
-                    ..
-                } => path = super::read::join(&path, key),
+                Items::Map { key: Some((key, _)), .. } => path = super::read::join(&path, key),
                 Items::Map { key: None, .. } => {}
             }
         }
@@ -198,59 +160,28 @@ impl Loader<'_> {
     }
 
     fn scalar(&mut self, text: Cow<str>, plain: bool, anchor: usize, pos: Pos) -> Outcome {
-        if let Some(Open {
-            items: Items::Map {
-                key: key @ None, ..
-            },
-            ..
-        }) = self.open.last_mut()
-        {
+        if let Some(Open { items: Items::Map { key: key @ None, .. }, .. }) = self.open.last_mut() {
             if text.chars().nth(MAX_KEY).is_some() {
-                return fault(
-                    pos,
-                    format!("expected a key of at most {MAX_KEY} characters, got a longer one"),
-                );
+                return fault(pos, format!("expected a key of at most {MAX_KEY} characters, got a longer one"));
             }
             *key = Some((text.into_owned(), pos));
             return Ok(());
         }
         let value = match text.as_ref() {
             "" | "~" | "null" | "Null" | "NULL" if plain => Value::Null,
-            _ => Value::Scalar {
-                text: text.into_owned(),
-                plain,
-            },
+            _ => Value::Scalar { text: text.into_owned(), plain },
         };
-        self.complete(
-            Node {
-                pos,
-                value,
-                size: 1,
-            },
-            anchor,
-        )
+        self.complete(Node { pos, value, size: 1 }, anchor)
     }
 
     fn open(&mut self, pos: Pos, anchor: usize, items: Items) -> Outcome {
         if self.open.len() == MAX_DEPTH {
-            return fault(
-                pos,
-                format!("expected at most {MAX_DEPTH} nested lists and mappings, got more"),
-            );
+            return fault(pos, format!("expected at most {MAX_DEPTH} nested lists and mappings, got more"));
         }
-        if let Some(Open {
-            items: Items::Map { key: None, .. },
-            ..
-        }) = self.open.last()
-        {
+        if let Some(Open { items: Items::Map { key: None, .. }, .. }) = self.open.last() {
             return fault(pos, "expected a name as key, got a list or mapping");
         }
-        self.open.push(Open {
-            pos,
-            anchor,
-            size: 1,
-            items,
-        });
+        self.open.push(Open { pos, anchor, size: 1, items });
         Ok(())
     }
 
@@ -260,30 +191,14 @@ impl Loader<'_> {
         };
         let value = match open.items {
             Items::List(items) => Value::List(items),
-            Items::Map {
-                mut entries,
-                first,
-                merged,
-                ..
-            } => {
+            Items::Map { mut entries, first, merged, .. } => {
                 // A merged key yields to the mapping's own and to those merged before it.
                 let mut known: std::collections::BTreeSet<String> = first.into_keys().collect();
-                entries.extend(
-                    merged
-                        .into_iter()
-                        .filter(|entry| known.insert(entry.key.clone())),
-                );
+                entries.extend(merged.into_iter().filter(|entry| known.insert(entry.key.clone())));
                 Value::Map(entries)
             }
         };
-        self.complete(
-            Node {
-                pos: open.pos,
-                value,
-                size: open.size,
-            },
-            open.anchor,
-        )
+        self.complete(Node { pos: open.pos, value, size: open.size }, open.anchor)
     }
 
     fn complete(&mut self, node: Node, anchor: usize) -> Outcome {
@@ -303,22 +218,14 @@ impl Loader<'_> {
         parent.size = parent.size.saturating_add(node.size);
         self.nodes += 1;
         if parent.size.max(self.nodes) > MAX_NODES {
-            return fault(
-                pos,
-                format!("expected at most {MAX_NODES} values, aliases counted in full, got more"),
-            );
+            return fault(pos, format!("expected at most {MAX_NODES} values, aliases counted in full, got more"));
         }
         match &mut parent.items {
             Items::List(items) => items.push(node),
             Items::Map { key: None, .. } => {
                 return fault(pos, "expected a name as key, got an alias");
             }
-            Items::Map {
-                entries,
-                first,
-                key: key @ Some(_),
-                merged,
-            } => {
+            Items::Map { entries, first, key: key @ Some(_), merged } => {
                 let (key, key_pos) = key.take().unwrap_or_else(|| (String::new(), pos));
                 if key == "<<" {
                     merged.extend(merge(&node, pos)?);
@@ -328,11 +235,7 @@ impl Loader<'_> {
                     self.problems.push(Problem::new(key_pos, &path, message));
                 } else {
                     first.insert(key.clone(), key_pos.line);
-                    entries.push(Entry {
-                        key,
-                        pos: key_pos,
-                        value: node,
-                    });
+                    entries.push(Entry { key, pos: key_pos, value: node });
                 }
             }
         }
@@ -344,24 +247,13 @@ impl Loader<'_> {
 fn merge(node: &Node, pos: Pos) -> Outcome<Vec<Entry>> {
     match &node.value {
         Value::Map(entries) => Ok(entries.clone()),
-        Value::List(items) if items.iter().all(|item| matches!(item.value, Value::Map(_))) => {
-            Ok(items
-                .iter()
-                .filter_map(|item| {
-                    if let Value::Map(entries) = &item.value {
-                        Some(entries)
-                    } else {
-                        None
-                    }
-                })
-                .flatten()
-                .cloned()
-                .collect())
-        }
-        _ => fault(
-            pos,
-            "expected a mapping or a list of mappings after `<<`, got another value",
-        ),
+        Value::List(items) if items.iter().all(|item| matches!(item.value, Value::Map(_))) => Ok(items
+            .iter()
+            .filter_map(|item| if let Value::Map(entries) = &item.value { Some(entries) } else { None })
+            .flatten()
+            .cloned()
+            .collect()),
+        _ => fault(pos, "expected a mapping or a list of mappings after `<<`, got another value"),
     }
 }
 
@@ -369,19 +261,10 @@ fn merge(node: &Node, pos: Pos) -> Outcome<Vec<Entry>> {
 fn check_tag(tag: Option<Cow<Tag>>, pos: Pos, allowed: &[&str]) -> Outcome<bool> {
     match tag {
         None => Ok(false),
-        Some(tag) if tag.is_yaml_core_schema() && allowed.contains(&tag.suffix.as_str()) => {
-            Ok(tag.suffix == "str")
-        }
+        Some(tag) if tag.is_yaml_core_schema() && allowed.contains(&tag.suffix.as_str()) => Ok(tag.suffix == "str"),
         Some(_) => fault(
             pos,
-            format!(
-                "expected no tag, or one of {}, got another",
-                allowed
-                    .iter()
-                    .map(|t| format!("!!{t}"))
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            ),
+            format!("expected no tag, or one of {}, got another", allowed.iter().map(|t| format!("!!{t}")).collect::<Vec<_>>().join(", ")),
         ),
     }
 }

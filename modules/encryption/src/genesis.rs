@@ -2,7 +2,7 @@
 
 use crate::types::{check_key, check_label};
 use crate::{Encryption, fingerprint};
-use kernel::{read_genesis, write_genesis, Ctx, Error, Genesis, Text, View};
+use kernel::{Ctx, Error, Genesis, Text, View, read_genesis, write_genesis};
 use proto::virtengine::encryption::v1::{GenesisState, Params};
 
 /// Keys per account that are neither revoked nor expired.

@@ -50,7 +50,11 @@ impl Encryption {
         let owner = owner(&msg.owner)?;
         let mut key = self.require(ctx, &owner, &msg.fingerprint)?;
         if !usable(&key) {
-            return Err(Error::WrongState { fingerprint: msg.fingerprint, state: key.state().as_str_name(), expected: "ACTIVE or DEPRECATED" });
+            return Err(Error::WrongState {
+                fingerprint: msg.fingerprint,
+                state: key.state().as_str_name(),
+                expected: "ACTIVE or DEPRECATED",
+            });
         }
         key.set_state(State::Revoked);
         self.keys.save(ctx, &(owner, Text(msg.fingerprint.clone())), &key)?;

@@ -132,6 +132,7 @@ fn statuses(lease: &BidId, meter: &Meter, now: u64) -> Vec<wire::PaymentStatus> 
         settled: Some(timestamp(p.settled)),
         next_sequence: meter.last_sequence + 1,
         lease_paid: Some(coin(meter.paid)),
+        last_hash: meter.last_hash.map_or_else(Vec::new, |hash| hash.to_vec()),
     };
     meter.payments.iter().map(status).collect()
 }

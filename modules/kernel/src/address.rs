@@ -1,6 +1,6 @@
 //! Account addresses and their text.
 
-use crate::bech32::{bech32_decode, bech32_encode};
+use crate::text::{bech32_decode, bech32_encode};
 use crate::{Bytes, Key};
 use sha2::{Digest, Sha256};
 use std::{fmt, str::FromStr};

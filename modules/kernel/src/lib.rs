@@ -5,7 +5,6 @@
 //! can write its rows. [`Module`] is what the application needs of each. There is no I/O here, no thread, no clock.
 
 mod address;
-mod bech32;
 mod error;
 mod event;
 mod gas;
@@ -16,9 +15,9 @@ mod module;
 mod page;
 mod state;
 mod table;
+mod text;
 
 pub use address::{ACCOUNT_PREFIX, Address, CONSENSUS_PREFIX, VALIDATOR_PREFIX, module_address};
-pub use bech32::{bech32_decode, bech32_encode};
 pub use error::{Error, Fault};
 pub use event::Event;
 pub use gas::{Gas, cost};
@@ -29,6 +28,7 @@ pub use module::{Genesis, Module, read_genesis, read_genesis as section, write_g
 pub use page::{MAX_PAGE, Page};
 pub use state::{Base, BlockInfo, Ctx, KIND_INDEX, KIND_ROW, View, Writes};
 pub use table::{Index, Item, Namespace, Registry, Table};
+pub use text::{bech32_decode, bech32_encode};
 
 /// Keys and values of the flat state.
 pub type Bytes = Vec<u8>;

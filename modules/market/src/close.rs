@@ -131,29 +131,29 @@ impl Market {
         let mut closed = 0;
         loop {
             let open = self.open_bids.page(ctx, id, CHUNK)?;
-            if open.is_empty() {
-                return self.count_closed(ctx, id, closed);
-            }
+            let done = open.is_empty();
             for bid in open {
                 self.end_open_bid(ctx, &bid, bid::State::Closed)?;
                 closed += 1;
                 if !budget.left(ctx) {
-                    self.count_closed(ctx, id, closed)?;
-                    return Ok(self.schedule(ctx, ctx.time(), Task::CloseBids(*id))?);
+                    break;
                 }
+            }
+            if done || !budget.left(ctx) {
+                let left = self.count_closed(ctx, id, closed)?;
+                return if left == 0 { Ok(()) } else { Ok(self.schedule(ctx, ctx.time(), Task::CloseBids(*id))?) };
             }
         }
     }
 
-    /// Takes closed bids off an order's count.
-    pub(crate) fn count_closed(&self, ctx: &mut Ctx, id: &OrderId, closed: u32) -> Result<(), Error> {
-        if closed == 0 {
-            return Ok(());
-        }
+    /// Takes closed bids off an order's count; returns how many are left.
+    pub(crate) fn count_closed(&self, ctx: &mut Ctx, id: &OrderId, closed: u32) -> Result<u32, Error> {
         let row = self.order(ctx, id)?;
         let left = row.open_bids.checked_sub(closed).ok_or(Fault::Corrupt("an order counts fewer bids than it has"))?;
-        change(ctx, &self.orders, id, &row, |row| row.open_bids = left)?;
-        Ok(())
+        if closed > 0 {
+            change(ctx, &self.orders, id, &row, |row| row.open_bids = left)?;
+        }
+        Ok(left)
     }
 
     /// An open bid is lost or closed: its deposit goes back and its provider is free. The order's count is the caller's.

@@ -95,6 +95,7 @@ impl Market {
 
     fn run(&self, ctx: &mut Ctx, task: Task, budget: &Budget) -> Result<(), Error> {
         match task {
+            Task::CloseBids(id) if !self.orders.has(ctx, &id)? => Ok(()),
             Task::CloseBids(id) => self.close_bids(ctx, &id, budget),
             Task::Expire(id) => {
                 self.end_open_order(ctx, &id, budget)?;
@@ -139,6 +140,11 @@ impl Market {
     }
 
     fn remove_order(&self, ctx: &mut Ctx, id: &OrderId, budget: &Budget) -> Result<(), Error> {
+        if self.order(ctx, id)?.open_bids > 0 {
+            // So much was due that its bids were not all closed before now.
+            self.close_bids(ctx, id, budget)?;
+            return Ok(self.schedule(ctx, ctx.time(), Task::RemoveOrder(*id))?);
+        }
         if let Some((lease, _)) = self.lease_of(ctx, id)? {
             self.settle(ctx, &id.group.deployment)?;
             if !self.lease(ctx, &lease)?.settled {
@@ -171,10 +177,9 @@ impl Market {
         match row.state() {
             order::State::Open => tasks.push((ms(row.expires_at.as_ref()), Task::Expire(*id))),
             order::State::Active => {
-                if let Some((_, lease)) = self.lease_of(ctx, id)? {
-                    if self.bids.page_under(ctx, id, None, 2)?.len() > 1 {
-                        tasks.push((ms(lease.created_at.as_ref()).saturating_add(retention), Task::Prune(*id)));
-                    }
+                let others = self.bids.page_under(ctx, id, None, 2)?.len() > 1;
+                if let Some((_, lease)) = self.lease_of(ctx, id)?.filter(|_| others) {
+                    tasks.push((ms(lease.created_at.as_ref()).saturating_add(retention), Task::Prune(*id)));
                 }
             }
             order::State::Closed => {

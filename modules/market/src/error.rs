@@ -1,6 +1,8 @@
 //! Refusals of the market. Codes are never reused for another meaning.
 
-use kernel::{BidId, Fault, GroupId, OrderId};
+use crate::types::bid_state;
+use kernel::{Address, BidId, Fault, GroupId, OrderId};
+use proto::virtengine::market::v1::bid;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -15,10 +17,12 @@ pub enum Error {
     OrderNotOpen { id: OrderId, state: &'static str },
     #[error("bid {0} not found")]
     BidNotFound(BidId),
-    #[error("bid {id} is {state}: expected {expected}")]
-    BidState { id: BidId, state: &'static str, expected: &'static str },
-    #[error("bid {id} exists and is {state}: a provider bids once on an order")]
-    DuplicateBid { id: BidId, state: &'static str },
+    #[error("bid {id} is {}: expected open", bid_state(*.state))]
+    BidNotOpen { id: BidId, state: bid::State },
+    #[error("bid {id} is {}: expected open or active", bid_state(*.state))]
+    BidOver { id: BidId, state: bid::State },
+    #[error("bid {id} exists and is {}: a provider bids once on an order", bid_state(*.state))]
+    DuplicateBid { id: BidId, state: bid::State },
     #[error("order {0} is the provider's own: expected an order of another account")]
     OwnOrder(OrderId),
     #[error("provider does not match order {id}: {}", .unmet.join("; "))]
@@ -31,8 +35,8 @@ pub enum Error {
     LeaseClosed(BidId),
     #[error("group {id} is {state}: expected {expected}")]
     GroupState { id: GroupId, state: &'static str, expected: &'static str },
-    #[error("{field}: expected {expected}, who owns {id}, got {got}")]
-    NotTenant { field: &'static str, id: BidId, expected: kernel::Address, got: kernel::Address },
+    #[error("owner: expected {tenant}, the tenant, got {got}")]
+    NotTenant { tenant: Address, got: Address },
     #[error("lease {0} is announced for reclamation already")]
     ReclaimStarted(BidId),
     #[error("group {0} asks for no reclamation notice: close the bid instead")]
@@ -63,7 +67,7 @@ impl Error {
             Error::OrderNotFound(_) => 3,
             Error::OrderNotOpen { .. } => 4,
             Error::BidNotFound(_) => 5,
-            Error::BidState { .. } => 6,
+            Error::BidNotOpen { .. } => 6,
             Error::DuplicateBid { .. } => 7,
             Error::OwnOrder(_) => 8,
             Error::Mismatch { .. } => 9,
@@ -77,6 +81,7 @@ impl Error {
             Error::Genesis(_) => 17,
             Error::Unfinished(_) => 18,
             Error::Id(_) => 19,
+            Error::BidOver { .. } => 20,
             Error::Deployment(_) | Error::Provider(_) | Error::Escrow(_) | Error::Store(_) => 1,
         }
     }

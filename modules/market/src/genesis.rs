@@ -344,8 +344,8 @@ impl Market {
         walk(view, &self.due, |(at, task), _| {
             match expected.remove(&task) {
                 Some(due) if at >= due || matches!(task, Task::CloseBids(_)) => {}
-                // Its order has closed since; it will find nothing to do.
-                None if matches!(task, Task::Prune(_)) => {}
+                // A message was faster; it will find nothing to do.
+                None if matches!(task, Task::Prune(_) | Task::CloseBids(_)) => {}
                 due => broken.push(format!("{} {task} is queued for {at}, its row says {due:?}", task.queue())),
             }
             Ok(())

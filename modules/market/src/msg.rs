@@ -1,7 +1,7 @@
 //! One function per message. The signer is authenticated before: it is who the message's signer field names.
 
 use crate::close::Deposit;
-use crate::types::{Requirement, Task, bid_state, capabilities, check_manifest_timeout, may_leave, ms, order_state, price};
+use crate::types::{Requirement, Task, capabilities, check_manifest_timeout, may_leave, ms, order_state, price};
 use crate::{Budget, Error, Market, change};
 use deployment::types::{address, amount, quoted, reserved, uve};
 use escrow::{AccountId, Record};
@@ -46,13 +46,9 @@ fn group_id(owner: &str, dseq: u64, gseq: u32) -> Result<GroupId, Error> {
 }
 
 /// The signer must be the tenant that the id names.
-fn check_tenant(field: &'static str, owner: &str, id: &BidId) -> Result<(), Error> {
-    let got: Address = address(field, owner)?;
-    let expected = id.owner();
-    if got != expected {
-        return Err(Error::NotTenant { field, id: *id, expected, got });
-    }
-    Ok(())
+fn check_tenant(owner: &str, id: &BidId) -> Result<(), Error> {
+    let (tenant, got) = (id.owner(), address("owner", owner)?);
+    if got == tenant { Ok(()) } else { Err(Error::NotTenant { tenant, got }) }
 }
 
 fn group_state(state: group::State) -> &'static str {
@@ -222,7 +218,7 @@ impl Market {
         let params = self.params(ctx)?;
         let deposit = amount("deposit", msg.deposit.as_ref(), params.bid_min_deposit)?;
         if let Some(earlier) = self.bids.get(ctx, &id)? {
-            return Err(Error::DuplicateBid { id, state: bid_state(earlier.state()) });
+            return Err(Error::DuplicateBid { id, state: earlier.state() });
         }
         self.check_match(ctx, &id, &provider, &spec)?;
         if order.open_bids >= params.order_max_bids {
@@ -285,7 +281,7 @@ impl Market {
                 self.count_closed(ctx, &id.order, 1)?;
             }
             bid::State::Active => self.leave(ctx, &id, reason)?,
-            state => return Err(Error::BidState { id, state: bid_state(state), expected: "open or active" }),
+            state => return Err(Error::BidOver { id, state }),
         }
         Ok(wire::MsgCloseBidResponse {})
     }
@@ -304,11 +300,11 @@ impl Market {
     /// Accepts a bid: its payment starts now, all other bids lose.
     pub fn create_lease(&self, ctx: &mut Ctx, msg: wire::MsgCreateLease) -> Result<wire::MsgCreateLeaseResponse, Error> {
         let id = bid_id("bid_id", msg.bid_id.as_ref())?;
-        check_tenant("owner", &msg.owner, &id)?;
+        check_tenant(&msg.owner, &id)?;
         let order = self.open_order_row(ctx, &id.order)?;
         let bid = self.bid(ctx, &id)?;
         if bid.state() != bid::State::Open {
-            return Err(Error::BidState { id, state: bid_state(bid.state()), expected: "open" });
+            return Err(Error::BidNotOpen { id, state: bid.state() });
         }
         let group = self.deployments.require_group(ctx, &id.order.group)?;
         if group.state() != group::State::Open {
@@ -355,7 +351,7 @@ impl Market {
     /// Ends a lease; the group is offered again only if the message asks for it.
     pub fn close_lease(&self, ctx: &mut Ctx, msg: wire::MsgCloseLease) -> Result<wire::MsgCloseLeaseResponse, Error> {
         let id = bid_id("lease_id", msg.lease_id.as_ref())?;
-        check_tenant("owner", &msg.owner, &id)?;
+        check_tenant(&msg.owner, &id)?;
         self.touched_lease(ctx, &id)?;
         self.end_lease(ctx, &id, Reason::Owner, Deposit::Refund)?;
         let group = &id.order.group;
@@ -389,7 +385,7 @@ impl Market {
     /// Puts a sealed manifest on an active lease, in place of the last one.
     pub fn send_manifest(&self, ctx: &mut Ctx, msg: wire::MsgSendManifest) -> Result<wire::MsgSendManifestResponse, Error> {
         let id = bid_id("lease_id", msg.lease_id.as_ref())?;
-        check_tenant("owner", &msg.owner, &id)?;
+        check_tenant(&msg.owner, &id)?;
         let row = self.touched_lease(ctx, &id)?;
         let envelope = msg.envelope.ok_or_else(|| Error::invalid("envelope", "an envelope", "none"))?;
         let envelope = self.check_envelope(ctx, &id.provider, envelope)?;

@@ -2,9 +2,8 @@
 
 use crate::types::{check_attributes, check_details};
 use crate::{Params, Providers};
-use kernel::{read_genesis, write_genesis, Address, Ctx, Error, Genesis, Number, View};
+use kernel::{Address, Ctx, Error, Genesis, Number, View, read_genesis, write_genesis};
 use proto::virtengine::provider::v1::{Details, GenesisState};
-
 
 fn bad(log: impl std::fmt::Display) -> Error {
     Error::new("genesis", 1, log.to_string())

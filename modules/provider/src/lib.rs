@@ -98,7 +98,13 @@ impl Providers {
     /// What of an order's placement this provider does not meet; empty when it matches.
     ///
     /// An auditor counts if it has signed every attribute that the order asks for.
-    pub fn matches(&self, view: &View, owner: &Address, provider: &Provider, asked: &PlacementRequirements) -> Result<Vec<Mismatch>, Fault> {
+    pub fn matches(
+        &self,
+        view: &View,
+        owner: &Address,
+        provider: &Provider,
+        asked: &PlacementRequirements,
+    ) -> Result<Vec<Mismatch>, Fault> {
         let mut mismatches = types::missing(&asked.attributes, &provider.attributes);
         let signed_by = asked.signed_by.clone().unwrap_or_default();
         let vouches = |auditor: &String| -> Result<bool, Fault> {

@@ -106,7 +106,11 @@ impl Providers {
         Ok(MsgSignProviderAttributesResponse {})
     }
 
-    pub fn delete_signed_attributes(&self, ctx: &mut Ctx, msg: MsgDeleteSignedAttributes) -> Result<MsgDeleteSignedAttributesResponse, Error> {
+    pub fn delete_signed_attributes(
+        &self,
+        ctx: &mut Ctx,
+        msg: MsgDeleteSignedAttributes,
+    ) -> Result<MsgDeleteSignedAttributesResponse, Error> {
         let auditor = address("auditor", &msg.auditor)?;
         let provider = address("provider", &msg.provider)?;
         if !self.signed.has(ctx, &(provider, auditor))? {

@@ -16,7 +16,8 @@ impl Providers {
 
     pub fn query_provider(&self, view: &View, req: QueryProviderRequest) -> Result<QueryProviderResponse, Error> {
         let owner: Address = req.owner.parse().map_err(|e| bad(format_args!("owner: {e}")))?;
-        let provider = self.get(view, &owner)?.ok_or_else(|| Error::new("sdk", 22, format!("provider {owner} not found: key not found")))?;
+        let provider =
+            self.get(view, &owner)?.ok_or_else(|| Error::new("sdk", 22, format!("provider {owner} not found: key not found")))?;
         Ok(QueryProviderResponse { provider: Some(self.shown(view, &owner, provider)?) })
     }
 

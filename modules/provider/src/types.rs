@@ -80,7 +80,10 @@ pub(crate) fn check_details(details: &Details, max_attributes: u32) -> Result<()
     let print = &details.gateway_fingerprint;
     let hex = print.len() == 64 && print.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     if !print.is_empty() && !hex {
-        return Err(Error::invalid("gateway_fingerprint", format!("expected the SHA-256 of a certificate as 64 lower-case hex digits, got {print:?}")));
+        return Err(Error::invalid(
+            "gateway_fingerprint",
+            format!("expected the SHA-256 of a certificate as 64 lower-case hex digits, got {print:?}"),
+        ));
     }
     check_attributes("attributes", &details.attributes, max_attributes)
 }
@@ -137,7 +140,11 @@ pub(crate) fn check_attributes(field: &'static str, attributes: &[Attribute], ma
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mismatch {
     /// The provider lacks the attribute, or has another value.
-    Attribute { key: String, expected: String, got: Option<String> },
+    Attribute {
+        key: String,
+        expected: String,
+        got: Option<String>,
+    },
     NotSignedBy(String),
     NotSignedByAny(Vec<String>),
 }
@@ -145,8 +152,12 @@ pub enum Mismatch {
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Mismatch::Attribute { key, expected, got: Some(got) } => write!(f, "attribute {key}: the order asks for {expected:?}, the provider has {got:?}"),
-            Mismatch::Attribute { key, expected, got: None } => write!(f, "attribute {key}: the order asks for {expected:?}, the provider has none"),
+            Mismatch::Attribute { key, expected, got: Some(got) } => {
+                write!(f, "attribute {key}: the order asks for {expected:?}, the provider has {got:?}")
+            }
+            Mismatch::Attribute { key, expected, got: None } => {
+                write!(f, "attribute {key}: the order asks for {expected:?}, the provider has none")
+            }
             Mismatch::NotSignedBy(auditor) => write!(f, "signedBy: attributes are not signed by {auditor}"),
             Mismatch::NotSignedByAny(auditors) => write!(f, "signedBy: attributes are signed by none of {}", auditors.join(", ")),
         }
@@ -156,9 +167,5 @@ impl fmt::Display for Mismatch {
 pub(crate) fn missing(asked: &[Attribute], offered: &[Attribute]) -> Vec<Mismatch> {
     let got = |key: &str| offered.iter().find(|a| a.key == key).map(|a| a.value.clone());
     let lacks = |a: &&Attribute| got(&a.key).as_deref() != Some(&a.value);
-    asked
-        .iter()
-        .filter(lacks)
-        .map(|a| Mismatch::Attribute { key: a.key.clone(), expected: a.value.clone(), got: got(&a.key) })
-        .collect()
+    asked.iter().filter(lacks).map(|a| Mismatch::Attribute { key: a.key.clone(), expected: a.value.clone(), got: got(&a.key) }).collect()
 }

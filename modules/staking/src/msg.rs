@@ -1,6 +1,6 @@
 //! `cosmos.staking.v1beta1.Msg`: what validators ask.
 
-use crate::types::{self, Dec, check_commission, check_description, consensus_address_of, consensus_key, timestamp};
+use crate::types::{Dec, check_commission, check_description, consensus_address_of, consensus_key, timestamp};
 use crate::{Error, Staking};
 use kernel::{Address, Ctx};
 use proto::cosmos::staking::v1beta1::{BondStatus, Commission, Delegation, MsgCreateValidator, MsgCreateValidatorResponse, Validator};
@@ -59,7 +59,6 @@ impl Staking {
             unbonding_on_hold_ref_count: 0,
             unbonding_ids: Vec::new(),
         };
-        debug_assert!(types::consensus_address(&validator).is_some());
         self.validators.replace(ctx, &operator, None, Some(&validator))?;
         let delegation = Delegation {
             delegator_address: operator.to_string(),

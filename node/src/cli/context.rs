@@ -128,7 +128,10 @@ impl Context {
         let served = rpc.chain_id().await?;
         match &self.chain_id {
             Some(set) if *set != served => {
-                bail!("chain id: the node at {} serves {served:?}, but {set:?} is set (--chain-id, VIRTENGINE_CHAIN_ID or client.toml)", rpc.url())
+                bail!(
+                    "chain id: the node at {} serves {served:?}, but {set:?} is set (--chain-id, VIRTENGINE_CHAIN_ID or client.toml)",
+                    rpc.url()
+                )
             }
             _ => Ok(served),
         }

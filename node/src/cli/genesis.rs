@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 const GENTX_GAS: u64 = 200_000;
 
 #[derive(Subcommand)]
+#[allow(clippy::large_enum_variant)] // parsed once
 pub enum Genesis {
     /// Give an account money from the start
     AddGenesisAccount {
@@ -212,9 +213,15 @@ impl Gentx {
         let account = address.to_bech32(Prefix::Account);
         let balances = document.value["app_state"]["bank"]["balances"].as_array();
         let coins = balances.into_iter().flatten().find(|b| b["address"] == json!(account)).map(|b| &b["coins"]);
-        let held = coins.and_then(|c| c.as_array()?.iter().find(|c| c["denom"] == json!(amount.denom))?["amount"].as_str()?.parse::<u128>().ok());
+        let held =
+            coins.and_then(|c| c.as_array()?.iter().find(|c| c["denom"] == json!(amount.denom))?["amount"].as_str()?.parse::<u128>().ok());
         if held.unwrap_or(0) < amount.amount.parse()? {
-            bail!("amount {}: the genesis document gives {account} {}{}: add it with genesis add-genesis-account", self.amount, held.unwrap_or(0), amount.denom);
+            bail!(
+                "amount {}: the genesis document gives {account} {}{}: add it with genesis add-genesis-account",
+                self.amount,
+                held.unwrap_or(0),
+                amount.denom
+            );
         }
         let node = super::init::NodeKeys::load(&context.config_dir())?;
         let key = proto::cosmos::crypto::ed25519::PubKey { key: node.validator_public.to_vec() };

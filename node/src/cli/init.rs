@@ -61,7 +61,9 @@ impl Init {
             write(&client, &CLIENT_TOML.replace("@CHAIN_ID@", &chain_id))?;
         }
         write(&genesis, &(serde_json::to_string_pretty(&genesis_document(&chain_id, self.initial_height))? + "\n"))?;
-        context.print(&json!({ "moniker": self.moniker, "chain_id": chain_id, "node_id": keys.id, "home": context.home.display().to_string() }));
+        context.print(
+            &json!({ "moniker": self.moniker, "chain_id": chain_id, "node_id": keys.id, "home": context.home.display().to_string() }),
+        );
         Ok(())
     }
 }

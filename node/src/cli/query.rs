@@ -134,7 +134,9 @@ pub struct BidId {
 #[derive(Subcommand)]
 pub enum Auth {
     /// One account
-    Account { address: String },
+    Account {
+        address: String,
+    },
     Accounts(Pages),
     Params,
 }
@@ -180,7 +182,9 @@ pub enum Provider {
         #[command(flatten)]
         pages: Pages,
     },
-    Get { owner: String },
+    Get {
+        owner: String,
+    },
     /// What auditors vouch for
     SignedAttributes {
         provider: String,
@@ -257,6 +261,14 @@ pub enum Market {
     Bids(ProviderFilter),
     /// As `lease list`
     Leases(ProviderFilter),
+    /// What stands between a provider and a bid on an order
+    Match {
+        /// OWNER/DSEQ/GSEQ/OSEQ
+        #[arg(long)]
+        order: String,
+        #[arg(long)]
+        provider: String,
+    },
     Params,
 }
 
@@ -409,6 +421,14 @@ impl Query {
                 Market::Bid(Bid::Get(id)) => ask("/virtengine.market.v1.Query/Bid", id.fields()),
                 Market::Lease(Lease::List(f)) | Market::Leases(f) => ask("/virtengine.market.v1.Query/Leases", f.fields()),
                 Market::Lease(Lease::Get(id)) => ask("/virtengine.market.v1.Query/Lease", id.fields()),
+                Market::Match { order, provider } => {
+                    let parts: Vec<&str> = order.split('/').collect();
+                    let [owner, dseq, gseq, oseq] = parts[..] else {
+                        bail!("--order {order:?}: expected OWNER/DSEQ/GSEQ/OSEQ");
+                    };
+                    let fields = json!({ "owner": owner, "dseq": dseq, "gseq": gseq, "oseq": oseq, "provider": provider });
+                    ask("/virtengine.market.v1.Query/Match", fields)
+                }
                 Market::Params => ask("/virtengine.market.v1.Query/Params", json!({})),
             },
             Query::Escrow(q) => match q {

@@ -119,7 +119,10 @@ impl Start {
             false => AppToml::default(),
         };
         if !context.genesis_path().exists() {
-            bail!("{} does not exist: make a node with virtengine init, or give its directory with --home", context.genesis_path().display());
+            bail!(
+                "{} does not exist: make a node with virtengine init, or give its directory with --home",
+                context.genesis_path().display()
+            );
         }
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(self.serve(context, file))?;
@@ -127,8 +130,12 @@ impl Start {
     }
 
     fn log(&self) -> anyhow::Result<()> {
-        let filter = tracing_subscriber::EnvFilter::try_new(&self.log_level).map_err(|e| anyhow!("--log-level {:?}: {e}", self.log_level))?;
-        let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        let filter =
+            tracing_subscriber::EnvFilter::try_new(&self.log_level).map_err(|e| anyhow!("--log-level {:?}: {e}", self.log_level))?;
+        let builder = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
         match self.log_format {
             LogFormat::Text => builder.init(),
             LogFormat::Json => builder.json().init(),
@@ -145,14 +152,26 @@ impl Start {
         let config = app::Config {
             min_gas_prices,
             min_gas_prices_text: prices_text,
-            store: app::store::Tuning { query_versions: file.state.query_versions, proof_versions: file.state.proof_versions, ..Default::default() },
+            store: app::store::Tuning {
+                query_versions: file.state.query_versions,
+                proof_versions: file.state.proof_versions,
+                ..Default::default()
+            },
         };
         // CometBFT is looked for before anything is opened: without it nothing would run.
         let binary = match self.engine {
             Engine::Comet => Some(comet::find(self.cometbft.as_deref())?),
             _ => None,
         };
-        let app = App::open(&home.join("data/application"), config).map_err(|e| anyhow!("{e}"))?;
+        let data = home.join("data/application");
+        let app = App::open(&data, config).map_err(|e| {
+            anyhow!(
+                "the chain's state in {} cannot be opened: {e}\nIf another process has it open, stop that. If it is damaged, restore {} \
+                 from a copy, or delete all in there but priv_validator_state.json, and the node syncs again.",
+                data.display(),
+                home.join("data").display()
+            )
+        })?;
         let rpc_url = match self.engine {
             Engine::Solo => format!("http://{}", resolve("--rpc.laddr", &self.rpc_laddr)?),
             _ => rpc_url(&context)?,

@@ -103,7 +103,8 @@ pub struct TxFlags {
 pub enum Bank {
     /// Send coins
     Send {
-        /// A key's name or address
+        /// A key's name or address; what --from says does not count
+        #[arg(id = "sender", value_name = "FROM")]
         from: String,
         to: String,
         amount: String,
@@ -199,6 +200,7 @@ pub struct NewKey {
 }
 
 #[derive(Subcommand)]
+#[allow(clippy::large_enum_variant)] // parsed once
 pub enum Encryption {
     /// Register a key that secrets can be sealed to
     RegisterRecipientKey {
@@ -531,9 +533,7 @@ impl Provider {
 
 impl Encryption {
     fn build(self, context: &Context) -> anyhow::Result<Built> {
-        let time = |text: Option<String>| -> anyhow::Result<_> {
-            text.map(|t| usage::parse_time(&t).context("--expires-at")).transpose()
-        };
+        let time = |text: Option<String>| -> anyhow::Result<_> { text.map(|t| usage::parse_time(&t).context("--expires-at")).transpose() };
         let public = |from: &From, key: &NewKey| -> anyhow::Result<Vec<u8>> {
             Ok(parse_recipient_key(&key.public_key, &from.keyring).context("--public-key")?.to_bytes().to_vec())
         };
@@ -626,7 +626,8 @@ impl Market {
                 let (price, deposit) = (coin("--price", &price)?, coin("--deposit", &deposit)?);
                 let from = signer(context, flags.from.as_deref())?;
                 let bid_id = id.wire(None, Some(&from.address))?;
-                let msg = m::MsgCreateBid { signer: from.address.clone(), bid_id: Some(bid_id), price: Some(price), deposit: Some(deposit) };
+                let msg =
+                    m::MsgCreateBid { signer: from.address.clone(), bid_id: Some(bid_id), price: Some(price), deposit: Some(deposit) };
                 (flags, from, vec![any(&msg)])
             }
             Market::Bid(Bid::Close { id, reason, flags }) => {
@@ -666,7 +667,11 @@ impl Escrow {
                 let amount = coin("--amount", &amount)?;
                 let from = signer(context, flags.from.as_deref())?;
                 let owner = owner.map_or(Ok(from.address.clone()), |o| account_address("--owner", &o))?;
-                let msg = e::MsgDeposit { depositor: from.address.clone(), deployment_id: Some(DeploymentId { owner, dseq }), amount: Some(amount) };
+                let msg = e::MsgDeposit {
+                    depositor: from.address.clone(),
+                    deployment_id: Some(DeploymentId { owner, dseq }),
+                    amount: Some(amount),
+                };
                 (flags, from, vec![any(&msg)])
             }
             Escrow::WithdrawSpare { dseq, flags } => {
@@ -701,7 +706,11 @@ impl TxFlags {
         if self.dry_run || gas == "auto" {
             let factor = match self.gas_adjustment {
                 Some(factor) => factor,
-                None => context.gas_adjustment.as_deref().map_or(Ok(DEFAULT_GAS_ADJUSTMENT), str::parse).context("gas-adjustment: expected a number")?,
+                None => context
+                    .gas_adjustment
+                    .as_deref()
+                    .map_or(Ok(DEFAULT_GAS_ADJUSTMENT), str::parse)
+                    .context("gas-adjustment: expected a number")?,
             };
             if !(1.0..=100.0).contains(&factor) {
                 bail!("--gas-adjustment {factor}: expected a number from 1 to 100");
@@ -732,7 +741,9 @@ impl TxFlags {
         let bytes = tx.sign(&signer, &secret);
         let mode = match (self.broadcast_mode, context.broadcast_mode.as_deref()) {
             (Some(mode), _) => mode,
-            (None, Some(text)) => Mode::from_str(text, true).map_err(|_| anyhow!("broadcast-mode {text:?} in client.toml: expected block, sync or async"))?,
+            (None, Some(text)) => {
+                Mode::from_str(text, true).map_err(|_| anyhow!("broadcast-mode {text:?} in client.toml: expected block, sync or async"))?
+            }
             (None, None) => Mode::Block,
         };
         let sent = broadcast(rpc, &bytes, mode != Mode::Async).await?;
@@ -765,7 +776,8 @@ fn shown_any(any: &Any) -> Value {
 pub fn shown(found: &Value) -> Value {
     let result = &found["tx_result"];
     let data = result["data"].as_str().and_then(|d| BASE64_STANDARD.decode(d).ok()).unwrap_or_default();
-    let responses = proto::json::to_value("cosmos.base.abci.v1beta1.TxMsgData", &data).map(|mut d| d["msg_responses"].take()).unwrap_or(json!([]));
+    let responses =
+        proto::json::to_value("cosmos.base.abci.v1beta1.TxMsgData", &data).map(|mut d| d["msg_responses"].take()).unwrap_or(json!([]));
     json!({
         "height": found["height"],
         "txhash": found["hash"],

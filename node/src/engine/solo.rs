@@ -269,7 +269,7 @@ impl<A: Application> Chain<A> {
         }
         let state = self.state.read();
         ensure!(
-            info.last_block_height != state.height || info.last_block_app_hash == state.app_hash,
+            info.last_block_height == 0 || info.last_block_height != state.height || info.last_block_app_hash == state.app_hash,
             "the application's hash of height {} is {}, the stored blocks say {}",
             state.height,
             hex::encode_upper(&info.last_block_app_hash),

@@ -44,10 +44,7 @@ async fn dispatch(api: Api, request: HttpRequest<Body>) -> HttpResponse<tonic::b
     if reflection::serves(&path) {
         return reflection::answer(request).await;
     }
-    Grpc::new(Raw)
-        .apply_max_message_size_config(Some(MAX_REQUEST), Some(MAX_ANSWER))
-        .unary(Call { api, path }, request)
-        .await
+    Grpc::new(Raw).apply_max_message_size_config(Some(MAX_REQUEST), Some(MAX_ANSWER)).unary(Call { api, path }, request).await
 }
 
 struct Call {

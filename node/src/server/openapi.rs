@@ -1,8 +1,8 @@
 //! What the REST server offers, for people and tools: an OpenAPI document and a page, both made from the descriptors.
 
 use super::api::SERVICES;
-use proto::rest::{Route, routes};
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
+use proto::rest::{Route, routes};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -73,9 +73,8 @@ fn operation(route: &Route, schemas: &mut Schemas) -> Value {
     if route.body != "*" {
         add_parameters(&input, "", PARAMETER_DEPTH, &in_path, schemas, &mut parameters);
     }
-    let answer = |description: &str, schema: Value| {
-        json!({ "description": description, "content": { "application/json": { "schema": schema } } })
-    };
+    let answer =
+        |description: &str, schema: Value| json!({ "description": description, "content": { "application/json": { "schema": schema } } });
     let mut operation = json!({
         "operationId": route.rpc[1..].replace(['.', '/'], "_"),
         "summary": route.rpc[1..].rsplit('/').next(),

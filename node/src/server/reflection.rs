@@ -15,16 +15,15 @@ use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tonic_reflection::pb::v1::{
-    ErrorResponse, ExtensionNumberResponse, FileDescriptorResponse, ListServiceResponse, ServerReflectionRequest,
-    ServerReflectionResponse, ServiceResponse,
+    ErrorResponse, ExtensionNumberResponse, FileDescriptorResponse, ListServiceResponse, ServerReflectionRequest, ServerReflectionResponse,
+    ServiceResponse,
 };
 
 /// A question is a name; nobody needs more.
 const MAX_QUESTION: usize = 64 << 10;
 
 /// Services that every gRPC server of ours has besides [`SERVICES`].
-const OWN: [&str; 3] =
-    ["grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"];
+const OWN: [&str; 3] = ["grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"];
 
 static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
     let mut pool = proto::descriptors().clone();
@@ -41,8 +40,7 @@ static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
 pub fn serves(path: &str) -> bool {
     matches!(
         path,
-        "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
-            | "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
+        "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo" | "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
     )
 }
 
@@ -60,6 +58,7 @@ impl StreamingService<ServerReflectionRequest> for Reflection {
     type ResponseStream = Pin<Box<dyn Stream<Item = Result<ServerReflectionResponse, Status>> + Send>>;
     type Future = std::future::Ready<Result<Response<Self::ResponseStream>, Status>>;
 
+    #[allow(clippy::result_large_err)] // tonic's own error
     fn call(&mut self, request: Request<Streaming<ServerReflectionRequest>>) -> Self::Future {
         let mut sent = HashSet::new();
         let answers = request.into_inner().map(move |question| question.map(|q| respond(q, &mut sent)));
@@ -89,9 +88,7 @@ fn look_up(request: &MessageRequest, sent: &mut HashSet<String>) -> Result<Messa
         MessageRequest::ListServices(_) => MessageResponse::ListServicesResponse(ListServiceResponse {
             service: SERVICES.iter().chain(&OWN).map(|name| ServiceResponse { name: name.to_string() }).collect(),
         }),
-        MessageRequest::FileByFilename(name) => {
-            files(POOL.get_file_by_name(name).ok_or_else(|| absent("file", name))?, sent)
-        }
+        MessageRequest::FileByFilename(name) => files(POOL.get_file_by_name(name).ok_or_else(|| absent("file", name))?, sent),
         MessageRequest::FileContainingSymbol(name) => {
             files(file_of(name.trim_start_matches('.')).ok_or_else(|| absent("symbol", name))?, sent)
         }
@@ -125,9 +122,7 @@ fn file_of(symbol: &str) -> Option<FileDescriptor> {
     }
     let (parent, name) = symbol.rsplit_once('.')?;
     let service = POOL.get_service_by_name(parent).filter(|s| s.methods().any(|m| m.name() == name));
-    let message = POOL
-        .get_message_by_name(parent)
-        .filter(|m| m.get_field_by_name(name).is_some() || m.oneofs().any(|o| o.name() == name));
+    let message = POOL.get_message_by_name(parent).filter(|m| m.get_field_by_name(name).is_some() || m.oneofs().any(|o| o.name() == name));
     service
         .map(|s| s.parent_file())
         .or_else(|| message.map(|m| m.parent_file()))
@@ -169,8 +164,7 @@ mod tests {
             ("google.api.http", "google/api/annotations.proto"),
             ("grpc.health.v1.Health", "health.proto"),
         ] {
-            let MessageResponse::FileDescriptorResponse(found) = ask(MessageRequest::FileContainingSymbol(symbol.into()))
-            else {
+            let MessageResponse::FileDescriptorResponse(found) = ask(MessageRequest::FileContainingSymbol(symbol.into())) else {
                 panic!("{symbol}")
             };
             let files: Vec<_> =
@@ -183,9 +177,7 @@ mod tests {
 
     #[test]
     fn an_unknown_symbol_is_an_error_message_with_code_5() {
-        let MessageResponse::ErrorResponse(e) = ask(MessageRequest::FileContainingSymbol("cosmos.Nothing".into())) else {
-            panic!()
-        };
+        let MessageResponse::ErrorResponse(e) = ask(MessageRequest::FileContainingSymbol("cosmos.Nothing".into())) else { panic!() };
         assert_eq!((e.error_code, e.error_message.as_str()), (5, "symbol not found: cosmos.Nothing"));
     }
 

@@ -106,3 +106,16 @@ async fn parse(body: Body) -> Result<Option<Value>, Status> {
         false => serde_json::from_slice(&bytes).map(Some).map_err(|e| Status::invalid(format!("body: expected JSON: {e}"))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_over_the_limit_is_refused_with_the_limit() {
+        assert_eq!(parse(Body::from(vec![b' '; MAX_BODY])).await, Ok(None));
+        let status = parse(Body::from(vec![b' '; MAX_BODY + 1])).await.unwrap_err();
+        assert_eq!(status.code, Code::InvalidArgument);
+        assert!(status.message.contains(&MAX_BODY.to_string()), "{}", status.message);
+    }
+}

@@ -284,15 +284,17 @@ async fn posted_bodies_are_read_as_the_gateway_reads_them() {
     assert_eq!((status, &answer["message"]), (501, &json!("Method Not Allowed")));
     let (status, answer) = node.post("/cosmos/tx/v1beta1/encode/amino", "{}").await;
     assert_eq!((status, &answer["code"]), (501, &json!(12)));
-    let (status, _) = node.post(simulate, &" ".repeat(8 << 20)).await;
-    assert_eq!(status, 400);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn any_site_may_ask_and_read_the_height() {
     let node = Node::start().await;
     let path = "/cosmos/bank/v1beta1/params";
-    let preflight = [("origin", "https://a.example"), ("access-control-request-method", "GET"), ("access-control-request-headers", "x-cosmos-block-height")];
+    let preflight = [
+        ("origin", "https://a.example"),
+        ("access-control-request-method", "GET"),
+        ("access-control-request-headers", "x-cosmos-block-height"),
+    ];
     let (status, headers, _) = node.http(Method::OPTIONS, path, &preflight, "").await;
     assert_eq!((status, &headers["access-control-allow-origin"]), (200, &"*".parse().unwrap()));
     let (_, headers, _) = node.http(Method::GET, path, &[("origin", "https://a.example")], "").await;

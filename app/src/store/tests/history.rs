@@ -13,8 +13,7 @@ use super::{super::*, Rows, all, apply, block, commit, open, open_with, tuning};
 /// Keys that are prefixes of each other and hold the bytes that the history's encoding treats specially.
 fn key() -> impl Strategy<Value = Bytes> {
     let byte = || prop::sample::select(vec![0x00, 0x01, 0xfe, 0xff]);
-    (0..2u8, prop::sample::select(vec![1, 2]), vec(byte(), 1..4))
-        .prop_map(|(kind, id, rest)| [&[kind, id], &rest[..]].concat())
+    (0..2u8, prop::sample::select(vec![1, 2]), vec(byte(), 1..4)).prop_map(|(kind, id, rest)| [&[kind, id], &rest[..]].concat())
 }
 
 fn writes() -> impl Strategy<Value = Writes> {
@@ -166,8 +165,7 @@ fn pruning_leaves_no_history_and_no_preimage_that_no_kept_version_needs() {
     let snap = &store.tip().snap;
     let count = |name: &str| snap.rows(name, &[], &[0xff; 64], false).count();
     assert_eq!((count(HISTORY), count(CHANGES)), (0, 2));
-    let expected: std::collections::BTreeSet<Bytes> =
-        rows.keys().filter(|key| key[0] == 0).map(|key| preimage(key)).collect();
+    let expected: std::collections::BTreeSet<Bytes> = rows.keys().filter(|key| key[0] == 0).map(|key| preimage(key)).collect();
     let kept = snap.rows(PREIMAGES, &[], &[0xff; 64], false).map(|row| row.expect("read").0).collect();
     assert_eq!(expected, kept);
 }

@@ -77,11 +77,7 @@ fn commit_memory_and_restart_with_a_million_keys() {
     let (start, busy) = (Instant::now(), processor());
     let store = open_with(dir.path(), Tuning { proof_versions: 1, ..unsynced.clone() });
     println!("restart without older trees: {:.2?}, processor {:.2} s", start.elapsed(), processor() - busy);
-    println!(
-        "tree {:.1} B/key, resident +{:.0} MB",
-        store.stats().tree_bytes as f64 / KEYS as f64,
-        resident() - before
-    );
+    println!("tree {:.1} B/key, resident +{:.0} MB", store.stats().tree_bytes as f64 / KEYS as f64, resident() - before);
 
     let base = store.latest();
     time("point read, any of a million", 100_000, |i| drop(base.get(&row(i * 7_919 % KEYS, 0).0)));

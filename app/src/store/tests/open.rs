@@ -172,9 +172,7 @@ fn a_row_changed_behind_our_back_is_noticed() {
 #[test]
 fn a_store_that_is_missing_in_use_or_incomplete_says_so() {
     let dir = tempfile::tempdir().expect("a directory");
-    let refusal = |dir: &Path, create: bool| {
-        Store::open(dir, options(Tuning { create, ..tuning() })).err().expect("refused").to_string()
-    };
+    let refusal = |dir: &Path, create: bool| Store::open(dir, options(Tuning { create, ..tuning() })).err().expect("refused").to_string();
     let missing = dir.path().join("data");
     assert_eq!(refusal(&missing, false), format!("there is no store in {}", missing.display()));
     assert!(!missing.exists());
@@ -193,8 +191,7 @@ fn a_store_that_is_missing_in_use_or_incomplete_says_so() {
 #[test]
 fn stores_may_be_added_and_not_taken_away_or_renamed() {
     let dir = tempfile::tempdir().expect("a directory");
-    let open =
-        |stores: &[(u8, &'static str)]| Store::open(dir.path(), Options { stores: stores.into(), tuning: tuning() });
+    let open = |stores: &[(u8, &'static str)]| Store::open(dir.path(), Options { stores: stores.into(), tuning: tuning() });
     let store = open(&[(1, "acc"), (2, "bank")]).expect("opens");
     let hash = commit(&store, 1, &block(1));
     drop(store);

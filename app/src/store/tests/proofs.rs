@@ -66,8 +66,7 @@ fn a_key_that_is_deleted_or_written_later_is_proved_as_it_was() {
         commit(&store, 2, &[put(b"\0\x01a", b"2"), delete(b"\0\x01b")].into()),
         commit(&store, 3, &[delete(b"\0\x01a"), put(b"\0\x01c", b"3")].into()),
     ];
-    let values: [[Option<&[u8]>; 3]; 3] =
-        [[Some(b"1"), Some(b"1"), None], [Some(b"2"), None, None], [None, None, Some(b"3")]];
+    let values: [[Option<&[u8]>; 3]; 3] = [[Some(b"1"), Some(b"1"), None], [Some(b"2"), None, None], [None, None, Some(b"3")]];
     let reopened = || {
         drop(store);
         open(dir.path())

@@ -84,9 +84,8 @@ fn large_batches_give_the_root_of_jmt_with_any_number_of_threads() {
     let mut trees = [Tree::default(), Tree::default()];
     let pools = [pool(1), pool(8)];
     for version in 0..6 {
-        let block: BTreeMap<u32, Option<Vec<u8>>> = (0..5_000)
-            .map(|_| (rng.gen_range(0..20_000), rng.gen_bool(0.7).then(|| rng.r#gen::<[u8; 8]>().to_vec())))
-            .collect();
+        let block: BTreeMap<u32, Option<Vec<u8>>> =
+            (0..5_000).map(|_| (rng.gen_range(0..20_000), rng.gen_bool(0.7).then(|| rng.r#gen::<[u8; 8]>().to_vec()))).collect();
         let set = block.iter().map(|(key, value)| (KeyHash(sha256(&key.to_be_bytes())), value.clone()));
         let (root, changes) = oracle.put_value_set(set, version).expect("jmt updates");
         store.write_tree_update_batch(changes).expect("jmt writes");
@@ -124,14 +123,12 @@ fn compare_proofs(rows: &BTreeMap<Vec<u8>, Vec<u8>>, absent: &[Vec<u8>]) -> [usi
         assert_eq!((value.clone(), proof.clone()), oracle.get_with_ics23_proof(key.clone(), 0).expect("jmt proves"));
         match value {
             Some(value) => {
-                let verify =
-                    |value: &[u8]| ics23::verify_membership::<HostFunctionsManager>(&proof, &theirs, &root, key, value);
+                let verify = |value: &[u8]| ics23::verify_membership::<HostFunctionsManager>(&proof, &theirs, &root, key, value);
                 assert!(verify(&value));
                 assert!(!verify(b"another value"));
             }
             None => {
-                let verify =
-                    |key: &[u8]| ics23::verify_non_membership::<HostFunctionsManager>(&proof, &theirs, &root, key);
+                let verify = |key: &[u8]| ics23::verify_non_membership::<HostFunctionsManager>(&proof, &theirs, &root, key);
                 assert!(verify(key));
                 assert!(rows.keys().all(|present| !verify(present)));
                 let Some(ics23::commitment_proof::Proof::Nonexist(absence)) = proof.proof else { panic!("absence") };

@@ -125,3 +125,23 @@ fn keys_and_values_of_the_state_are_as_ever() {
     let golden = std::fs::read_to_string(path).expect("the golden file is there");
     assert!(golden == text, "the state's keys or values changed; if that is meant, set UPDATE_GOLDEN=1\n{text}");
 }
+
+#[test]
+fn an_open_lease_takes_less_than_two_kilobytes_of_state() {
+    let mut w = World::new();
+    w.register_paul();
+    let lease = |w: &mut World| {
+        let id = w.deploy_lab();
+        let bid = w.make_bid(id.group(1).order(1), paul(), 50);
+        w.make_lease(bid);
+    };
+    lease(&mut w); // what there is once per account and chain
+    let size = |w: &World, kind: u8| w.base.iter().filter(|(k, _)| k[0] == kind).map(|(k, v)| k.len() + v.len()).sum::<usize>();
+    let before = [KIND_ROW, KIND_INDEX].map(|kind| size(&w, kind));
+    for _ in 0..10 {
+        lease(&mut w);
+    }
+    let [rows, indexes] = [KIND_ROW, KIND_INDEX].map(|kind| (size(&w, kind) - before[kind as usize]) / 10);
+    println!("{rows} bytes of rows and {indexes} of indexes");
+    assert!(rows + indexes < 2048, "{rows} bytes of rows and {indexes} of indexes");
+}

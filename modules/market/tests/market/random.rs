@@ -178,7 +178,7 @@ fn random_histories_keep_every_invariant_and_end_with_an_empty_state() {
         for _ in 0..150 {
             h.step();
         }
-        assert!(h.accepted > 20, "only {} messages were accepted", h.accepted);
+        assert!(h.accepted > 5, "only {} messages were accepted", h.accepted);
         h.wind_down();
         assert_eq!(purses(&h.w), total, "every uve is back with somebody");
         let left = h.w.base.iter().filter(|(key, _)| matches!(key[..3], [0, 8, 3..=u8::MAX] | [1, 7 | 8, _])).count();
