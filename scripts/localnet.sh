@@ -37,7 +37,7 @@ Usage: ./scripts/localnet.sh COMMAND
   help           this text
 
 Environment: VALIDATORS (of a new network, default 4), LOCALNET_DATA (default localnet/data),
-LOCALNET_PORT_OFFSET (added to every port, default 0), VIRTENGINE_LOG_LEVEL.
+LOCALNET_PORT_OFFSET (added to every port when the network is started), VIRTENGINE_LOG_LEVEL.
 EOF
 }
 
@@ -450,7 +450,7 @@ lab() {
 
 need_network_tools() { need curl jq; }
 
-# The offset that the network was started with; the environment's counts when it is started next.
+# The offset that the network was last started with; the environment's counts when it is started next.
 read_offset() {
     OFFSET=${LOCALNET_PORT_OFFSET:-0}
     if exists && { [[ -z ${LOCALNET_PORT_OFFSET:-} ]] || [[ -n $(running) ]]; }; then

@@ -30,3 +30,15 @@ fn the_scripts_pass_shellcheck() {
         run(Command::new("shellcheck").current_dir(root()).arg("--external-sources").arg("--source-path=SCRIPTDIR").args(scripts), "");
     assert_eq!(checked.code, Some(0), "{}", checked.stdout);
 }
+
+#[test]
+fn what_the_documents_link_to_is_there() {
+    for file in files().into_iter().filter(|f| f.ends_with(".md")) {
+        let text = std::fs::read_to_string(root().join(&file)).expect("a document");
+        let folder = root().join(&file).parent().expect("a folder").to_path_buf();
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {
+            let local = !target.is_empty() && !target.contains("://");
+            assert!(!local || folder.join(target).exists(), "{file} links to {target}");
+        }
+    }
+}

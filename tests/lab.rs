@@ -304,6 +304,12 @@ fn usage(lab: &mut Lab, shown: &[Typed]) {
     let payment = lab.escrow()["payments"][0].take();
     assert!(payment["settled"].as_str().expect("a time") > lab.lease_start.as_str(), "{payment}");
     assert_eq!(payment["next_sequence"], "2");
+    // The same file again is the same record: it succeeds and changes nothing.
+    let again = submitted.command.clone();
+    let again = lab.type_in(&again);
+    assert_eq!(again.code, 0, "{again:?}");
+    lab.fees += lab.network.fee(&hash(&again));
+    assert_eq!(lab.escrow()["payments"][0]["next_sequence"], "2");
 }
 
 fn close(lab: &mut Lab, shown: &[Typed]) {

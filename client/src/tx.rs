@@ -95,14 +95,18 @@ impl Unsigned {
     }
 
     pub fn sign(&self, signer: &Signer, key: &SecretKey) -> Vec<u8> {
-        let signed: Result<_, std::convert::Infallible> = self.finish(signer, |bytes| Ok(key.sign(bytes).to_vec()));
+        self.sign_with(signer, |bytes| key.sign(bytes).to_vec())
+    }
+
+    /// As [`Unsigned::sign`], by a key that is not of a keyring.
+    pub fn sign_with(&self, signer: &Signer, sign: impl FnOnce(&[u8]) -> Vec<u8>) -> Vec<u8> {
+        let signed: Result<_, std::convert::Infallible> = self.finish(signer, |bytes| Ok(sign(bytes)));
         signed.unwrap_or_else(|e| match e {})
     }
 
     /// The gas that the transaction would use now.
     pub async fn simulate(&self, rpc: &Rpc, signer: &Signer) -> Result<u64, TxError> {
-        let unsigned: Result<_, std::convert::Infallible> = self.finish(signer, |_| Ok(vec![0; 64]));
-        let tx_bytes = unsigned.unwrap_or_else(|e| match e {});
+        let tx_bytes = self.sign_with(signer, |_| vec![0; 64]);
         let request = SimulateRequest { tx_bytes, ..SimulateRequest::default() };
         let response: SimulateResponse = rpc.query("/cosmos.tx.v1beta1.Service/Simulate", &request).await?;
         Ok(response.gas_info.map_or(0, |g| g.gas_used))
