@@ -29,8 +29,9 @@ build_bench() {
 clean_up() {
     local pid
     for pid in $(jobs -p); do kill "$pid" 2>/dev/null || true; done
+    [[ -z ${WORK:-} ]] || pkill -f -- "--home $WORK" || true
     wait 2>/dev/null || true
-    [[ -z $WORK ]] || rm -rf "$WORK"
+    [[ -z $WORK || -n ${KEEP:-} ]] || rm -rf "$WORK"
 }
 trap clean_up EXIT
 
@@ -114,12 +115,13 @@ sdk() {
     local peer=("$WORK/sdkpeer" --home "$home")
     "${peer[@]}" init bench --chain-id "$CHAIN" --default-denom uve >/dev/null 2>&1
     "${peer[@]}" keys add validator --keyring-backend test >/dev/null 2>&1
-    "${peer[@]}" load-accounts "$home/config/genesis.json" "$ACCOUNTS"
     "${peer[@]}" genesis add-genesis-account validator 1000000000000uve --keyring-backend test >/dev/null 2>&1
+    # After it: this leaves the supply to be computed. The accounts are numbered from 1.
+    "${peer[@]}" load-accounts "$home/config/genesis.json" "$ACCOUNTS"
     "${peer[@]}" genesis gentx validator 500000000000uve --chain-id "$CHAIN" --keyring-backend test >/dev/null 2>&1
     "${peer[@]}" genesis collect-gentxs >/dev/null 2>&1
     cp "$WORK/ours/config/config.toml" "$home/config/config.toml"
-    "$BENCH" txs --chain-id "$CHAIN" --first 0 --accounts "$ACCOUNTS" --rounds "$((ROUNDS / 4 + 1))" "$WORK/sdk.txt"
+    "$BENCH" txs --chain-id "$CHAIN" --first 1 --accounts "$ACCOUNTS" --rounds "$((ROUNDS / 4 + 1))" "$WORK/sdk.txt"
     "${peer[@]}" start --minimum-gas-prices 0.025uve >"$WORK/sdk.log" 2>&1 &
     pid=$!
     measure 'Cosmos SDK v0.53' "$WORK/sdk.txt" "$pid"
@@ -134,15 +136,14 @@ e2e() {
     local size
     size=$(head -1 "$WORK/sends.txt" | base64 -d | wc -c)
     "$BENCH" kvs --count "$((ACCOUNTS * ROUNDS))" --size "$size" "$WORK/kvs.txt"
-    {
-        ours own
-        kvstore
-        ours stock
-        if [[ -d $PEERS/cosmos-sdk ]]; then
-            (cd "$PEERS/cosmos-sdk" && go build -o "$WORK/sdkpeer" .) >&2
-            sdk
-        fi
-    } | tee "$WORK/lines" >&2
+    # No pipe here: what runs in a subshell is out of clean_up's reach.
+    ours own >>"$WORK/lines"
+    kvstore >>"$WORK/lines"
+    ours stock >>"$WORK/lines"
+    if [[ -d $PEERS/cosmos-sdk ]]; then
+        (cd "$PEERS/cosmos-sdk" && go build -o "$WORK/sdkpeer" .) >&2
+        sdk >>"$WORK/lines"
+    fi
     jq -s --arg cometbft "$("$BIN/cometbft" version)" --argjson size "$size" --rawfile config "$WORK/ours/config/config.toml" \
         '{cometbft: $cometbft, transaction_bytes: $size, runs: ., config: $config}' "$WORK/lines" >"$RESULTS/e2e.json"
     jq -r '"| node | tx/s | CPU µs per tx |", "|---|---|---|", (.runs[] | "| \(.name) | \(.tx_per_second) | \(.cpu_us_per_tx | join(" + ")) |")' "$RESULTS/e2e.json" |

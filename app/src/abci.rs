@@ -2,7 +2,7 @@
 //! repeated; Commit writes a block in one batch; Info reports only what Commit wrote.
 
 use crate::ante::{self, Mode};
-use crate::block::{Outcome, abci_events, run_tx};
+use crate::block::{IndexEvents, Outcome, abci_events, run_tx};
 use crate::query::Remote;
 use crate::store::{self, Options, Staged, Store};
 use crate::tx::{CheckedTx, GasPrices};
@@ -29,6 +29,7 @@ pub struct Config {
     pub min_gas_prices: GasPrices,
     /// The text that `min_gas_prices` was parsed from.
     pub min_gas_prices_text: String,
+    pub index_events: IndexEvents,
     pub store: store::Tuning,
 }
 
@@ -74,13 +75,13 @@ struct TxCache {
 }
 
 impl TxCache {
-    fn insert(&mut self, tx: Arc<CheckedTx>) {
+    fn insert(&mut self, hash: [u8; 32], tx: Arc<CheckedTx>) {
         if self.bytes + tx.size > TX_CACHE_BYTES / 2 {
             self.old = std::mem::take(&mut self.young);
             self.bytes = 0;
         }
         self.bytes += tx.size;
-        self.young.insert(tx.hash, tx);
+        self.young.insert(hash, tx);
     }
 
     fn get(&self, hash: &[u8; 32]) -> Option<Arc<CheckedTx>> {
@@ -142,11 +143,16 @@ impl App {
         self.modules().broken(&self.view(0)?)
     }
 
-    /// Verifies the signatures of transactions that are about to be checked, in parallel.
+    /// Verifies the signatures of transactions that are about to be checked, many of them in parallel.
     pub fn prefetch(&self, txs: &[bytes::Bytes]) {
+        const CHUNK: usize = 8;
+        // To wake another thread costs a good part of what it would save.
+        if txs.len() <= CHUNK {
+            return;
+        }
         let (base, block) = self.check_base();
         let claims = txs
-            .par_chunks(8)
+            .par_chunks(CHUNK)
             .flat_map_iter(|chunk| {
                 let view = View::new(base.clone(), block.clone(), Gas::unlimited());
                 let parsed: Vec<_> = chunk.iter().filter_map(|bytes| self.parse(bytes).ok()).collect();
@@ -169,7 +175,7 @@ impl App {
             return Ok(tx);
         }
         let tx = Arc::new(CheckedTx::parse(bytes, false)?);
-        self.0.parsed.lock().insert(tx.clone());
+        self.0.parsed.lock().insert(hash, tx.clone());
         Ok(tx)
     }
 
@@ -232,12 +238,12 @@ impl App {
             module.begin_block(&mut ctx)?;
         }
         events.extend(ctx.take_events().into_iter().map(|e| (e, None)));
-        let mode = Mode::Deliver(&verified);
+        let (mode, index) = (Mode::Deliver(&verified), &self.config().index_events);
         let tx_results = parsed
             .into_iter()
             .map(|tx| match tx {
-                Ok(tx) => run_tx(on, &mut ctx, &tx, &mode, self.verifier(), true).into_result(),
-                Err(e) => Outcome { result: Some(e), ..Outcome::default() }.into_result(),
+                Ok(tx) => run_tx(on, &mut ctx, &tx, &mode, self.verifier(), true).into_result(index),
+                Err(e) => Outcome { result: Some(e), ..Outcome::default() }.into_result(index),
             })
             .collect();
         ctx.begin(u64::MAX);
@@ -257,7 +263,7 @@ impl App {
         let staged = self.store().stage(&writes).map_err(|e| Error::new("undefined", 1, e.to_string()))?;
         let app_hash = staged.app_hash().to_vec().into();
         *self.0.pending.lock() = Some(Pending { block, writes, staged });
-        Ok(ResponseFinalizeBlock { events: abci_events(&events), tx_results, validator_updates, consensus_param_updates: None, app_hash })
+        Ok(ResponseFinalizeBlock { events: abci_events(events, &self.config().index_events), tx_results, validator_updates, consensus_param_updates: None, app_hash })
     }
 
     /// Signatures that CheckTx has not seen, all at once, before the serial part.

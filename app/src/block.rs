@@ -7,6 +7,7 @@ use crate::verify::{Claim, Verifier};
 use crate::{Modules, Msg};
 use kernel::{Ctx, Error, Event};
 use prost::Message;
+use std::collections::BTreeSet;
 use proto::Any;
 use proto::cosmos::base::abci::v1beta1::TxMsgData;
 use tendermint_proto::v0_38::abci::{self as abci, EventAttribute, ExecTxResult};
@@ -77,14 +78,34 @@ fn run_msg(on: &Modules, ctx: &mut Ctx, index: usize, type_url: &str, msg: &Msg,
     Ok(response)
 }
 
-/// The events as ABCI carries them; all attributes are indexed.
-pub fn abci_events(events: &[Tagged]) -> Vec<abci::Event> {
+/// Which attributes CometBFT indexes for searches. Part of no hash: each node chooses.
+#[derive(Debug, Clone, Default)]
+pub struct IndexEvents(BTreeSet<String>);
+
+impl IndexEvents {
+    /// `type.key` of each attribute to index. None at all means the default: every attribute but amounts, fees and
+    /// message numbers, which nobody searches for and which take almost half of the index.
+    pub fn new(names: impl IntoIterator<Item = String>) -> Self {
+        IndexEvents(names.into_iter().collect())
+    }
+
+    fn has(&self, kind: &str, key: &str) -> bool {
+        match self.0.is_empty() {
+            true => !matches!(key, "amount" | "fee" | "msg_index"),
+            false => self.0.contains(&format!("{kind}.{key}")),
+        }
+    }
+}
+
+/// The events as ABCI carries them.
+pub fn abci_events(events: Vec<Tagged>, on: &IndexEvents) -> Vec<abci::Event> {
     events
-        .iter()
+        .into_iter()
         .map(|(event, index)| {
             let (r#type, attributes) = event.flatten();
             let tag = index.map(|i| ("msg_index".to_string(), i.to_string()));
-            let attributes = attributes.into_iter().chain(tag).map(|(key, value)| EventAttribute { key, value, index: true }).collect();
+            let attribute = |(key, value): (String, String)| EventAttribute { index: on.has(&r#type, &key), key, value };
+            let attributes = attributes.into_iter().chain(tag).map(attribute).collect();
             abci::Event { r#type, attributes }
         })
         .collect()
@@ -96,7 +117,7 @@ impl Outcome {
         TxMsgData { msg_responses: self.responses.clone(), ..TxMsgData::default() }.encode_to_vec()
     }
 
-    pub fn into_result(self) -> ExecTxResult {
+    pub fn into_result(self, on: &IndexEvents) -> ExecTxResult {
         let data = if self.result.is_none() { self.data().into() } else { Default::default() };
         let (code, log, codespace) = match self.result {
             Some(e) => (e.code, e.log, e.codespace.to_string()),
@@ -109,7 +130,7 @@ impl Outcome {
             info: String::new(),
             gas_wanted: i64::try_from(self.gas_wanted).unwrap_or(i64::MAX),
             gas_used: i64::try_from(self.gas_used).unwrap_or(i64::MAX),
-            events: abci_events(&self.events),
+            events: abci_events(self.events, on),
             codespace,
         }
     }

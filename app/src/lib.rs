@@ -14,6 +14,7 @@ mod tx;
 mod verify;
 
 pub use abci::{App, Config, OpenError};
+pub use block::IndexEvents;
 pub use genesis::{AppState, check as check_genesis};
 pub use modules::Modules;
 pub use msg::Msg;

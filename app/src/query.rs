@@ -103,7 +103,7 @@ impl App {
         }
         let data = outcome.data();
         let Outcome { responses, events, gas_wanted, gas_used, .. } = outcome;
-        let events = abci_events(&events);
+        let events = abci_events(events, &self.config().index_events);
         #[allow(deprecated)]
         let result = SdkResult { data, log: String::new(), events, msg_responses: responses };
         Ok(SimulateResponse { gas_info: Some(GasInfo { gas_wanted, gas_used }), result: Some(result) })

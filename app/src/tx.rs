@@ -6,7 +6,6 @@ use prost::Message;
 use proto::Any;
 use proto::cosmos::base::v1beta1::Coin;
 use proto::cosmos::tx::v1beta1::{AuthInfo, Fee, ModeInfo, TxBody, TxRaw, mode_info};
-use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -28,8 +27,6 @@ pub struct Signer {
 /// A decoded transaction whose encoding, fields and signers are in order. Nothing of the state has been looked at.
 #[derive(Debug, Clone)]
 pub struct CheckedTx {
-    /// SHA-256 of the bytes.
-    pub hash: [u8; 32],
     pub size: usize,
     pub msgs: Vec<(String, Msg)>,
     pub signers: Vec<Signer>,
@@ -120,7 +117,6 @@ impl CheckedTx {
             })
             .collect();
         Ok(CheckedTx {
-            hash: Sha256::digest(bytes).into(),
             size: bytes.len(),
             msgs,
             signers,

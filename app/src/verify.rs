@@ -5,7 +5,7 @@
 use parking_lot::Mutex;
 use secp256k1::{Message, PublicKey, Secp256k1, VerifyOnly, ecdsa::Signature};
 use sha2::{Digest, Sha256};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// Entries of one generation; two are kept. 32 bytes each, so about 10 MB at most.
 const GENERATION: usize = 100_000;
@@ -33,7 +33,18 @@ impl Task {
 pub struct Verifier {
     secp: Secp256k1<VerifyOnly>,
     known: Mutex<Known>,
+    keys: Mutex<Keys>,
 }
+
+/// Points of compressed keys: the square root that finds one is a tenth of a verification.
+#[derive(Default)]
+struct Keys {
+    young: HashMap<[u8; 33], PublicKey>,
+    old: HashMap<[u8; 33], PublicKey>,
+}
+
+/// Keys of one generation, of about 100 bytes each.
+const KEYS: usize = 20_000;
 
 #[derive(Default)]
 struct Known {
@@ -45,17 +56,33 @@ struct Known {
 
 impl Default for Verifier {
     fn default() -> Self {
-        Verifier { secp: Secp256k1::verification_only(), known: Mutex::default() }
+        Verifier { secp: Secp256k1::verification_only(), known: Mutex::default(), keys: Mutex::default() }
     }
 }
 
 impl Verifier {
     /// Whether the signature holds; high-s is refused, as is whatever does not parse.
     pub fn verify(&self, task: &Task) -> bool {
-        let (Ok(key), Ok(signature)) = (PublicKey::from_slice(&task.key), Signature::from_compact(&task.signature)) else {
+        let (Some(key), Ok(signature)) = (self.point(&task.key), Signature::from_compact(&task.signature)) else {
             return false;
         };
         self.secp.verify_ecdsa(Message::from_digest(task.digest), &signature, &key).is_ok()
+    }
+
+    fn point(&self, key: &[u8; 33]) -> Option<PublicKey> {
+        let keys = self.keys.lock();
+        if let Some(point) = keys.young.get(key) {
+            return Some(*point);
+        }
+        let known = keys.old.get(key).copied();
+        drop(keys);
+        let point = known.or_else(|| PublicKey::from_slice(key).ok())?;
+        let mut keys = self.keys.lock();
+        if keys.young.len() >= KEYS {
+            keys.old = std::mem::take(&mut keys.young);
+        }
+        keys.young.insert(*key, point);
+        Some(point)
     }
 
     pub fn knows(&self, claim: &Claim) -> bool {

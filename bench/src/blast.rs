@@ -113,9 +113,8 @@ async fn blocks(rpc: &Rpc, from: u64, to: u64) -> anyhow::Result<Vec<(u64, u64)>
         let metas = answer["block_metas"].as_array().cloned().unwrap_or_default();
         for meta in metas.iter().rev() {
             let text = |v: &Value| v.as_str().unwrap_or_default().to_string();
-            let time = proto::json::from_value("google.protobuf.Timestamp", &meta["header"]["time"])?;
-            let time: proto::Timestamp = prost::Message::decode(&time[..])?;
-            all.push((proto::millis(&time).unwrap_or(0), text(&meta["num_txs"]).parse()?));
+            let time = humantime::parse_rfc3339(&text(&meta["header"]["time"]))?.duration_since(std::time::UNIX_EPOCH)?;
+            all.push((u64::try_from(time.as_millis())?, text(&meta["num_txs"]).parse()?));
         }
     }
     Ok(all)

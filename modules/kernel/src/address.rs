@@ -3,7 +3,7 @@
 use crate::text::{bech32_decode, bech32_encode};
 use crate::{Bytes, Key};
 use sha2::{Digest, Sha256};
-use std::{fmt, str::FromStr};
+use std::{cell::RefCell, fmt, str::FromStr};
 
 /// Bech32 prefix of accounts.
 pub const ACCOUNT_PREFIX: &str = "virtengine";
@@ -54,9 +54,50 @@ pub fn module_address(name: &str) -> Address {
     Address::new(&Sha256::digest(name.as_bytes())[..20]).expect("20 bytes")
 }
 
+/// Addresses and texts met lately: a transaction names the same two or three addresses a dozen times, and bech32 takes
+/// half a microsecond each time. Both directions are pure functions, so what is remembered changes no result.
+struct Recent {
+    by_address: Vec<Option<(Address, Box<str>)>>,
+    by_text: Vec<Option<(Box<str>, Address)>>,
+}
+
+const RECENT: usize = 256;
+
+thread_local! {
+    static TEXTS: RefCell<Recent> = RefCell::new(Recent { by_address: vec![None; RECENT], by_text: vec![None; RECENT] });
+}
+
+/// The place of an address or text: both end in what differs most.
+fn place(bytes: &[u8]) -> usize {
+    bytes.iter().rev().take(4).fold(0, |all, byte| all * 31 + usize::from(*byte)) % RECENT
+}
+
+impl Recent {
+    fn text(&mut self, address: &Address) -> &str {
+        let slot = &mut self.by_address[place(address.as_bytes())];
+        if slot.as_ref().is_none_or(|(known, _)| known != address) {
+            *slot = Some((*address, bech32_encode(ACCOUNT_PREFIX, address.as_bytes()).into()));
+        }
+        &slot.as_ref().expect("filled above").1
+    }
+
+    fn address(&mut self, text: &str) -> Result<Address, String> {
+        let at = place(text.as_bytes());
+        match &self.by_text[at] {
+            Some((known, address)) if **known == *text => Ok(*address),
+            _ => {
+                let address = Address::from_prefixed(ACCOUNT_PREFIX, text)?;
+                self.by_text[at] = Some((text.into(), address));
+                self.by_address[place(address.as_bytes())] = Some((address, text.into()));
+                Ok(address)
+            }
+        }
+    }
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&bech32_encode(ACCOUNT_PREFIX, self.as_bytes()))
+        TEXTS.with_borrow_mut(|recent| f.write_str(recent.text(self)))
     }
 }
 
@@ -69,7 +110,7 @@ impl fmt::Debug for Address {
 impl FromStr for Address {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        Address::from_prefixed(ACCOUNT_PREFIX, text)
+        TEXTS.with_borrow_mut(|recent| recent.address(text))
     }
 }
 

@@ -17,15 +17,15 @@ impl Event {
     }
 
     /// Kind and attributes as ABCI wants them. Values of typed events are JSON: strings keep their quotes.
-    pub fn flatten(&self) -> (String, Vec<(String, String)>) {
+    pub fn flatten(self) -> (String, Vec<(String, String)>) {
         match self {
-            Event::Plain { kind, attributes } => (kind.to_string(), attributes.iter().map(|(k, v)| (k.to_string(), v.clone())).collect()),
+            Event::Plain { kind, attributes } => (kind.to_string(), attributes.into_iter().map(|(k, v)| (k.to_string(), v)).collect()),
             Event::Typed { name, message } => {
-                let value = proto::json::to_value(name, message).expect("events are messages of our own protos");
+                let value = proto::json::to_value(&name, &message).expect("events are messages of our own protos");
                 let fields = value.as_object().expect("a message is a JSON object");
                 let mut attributes: Vec<_> = fields.iter().map(|(k, v)| (k.clone(), v.to_string())).collect();
                 attributes.sort();
-                (name.clone(), attributes)
+                (name, attributes)
             }
         }
     }

@@ -222,6 +222,9 @@ const APP_TOML: &str = r#"# The application. A flag of virtengine start counts o
 # The least price of a unit of gas for this node's mempool.
 minimum-gas-prices = "0.025uve"
 
+# The events' attributes that transactions can be searched by, as "type.key". None: all but amounts, fees and message numbers.
+index-events = []
+
 [grpc]
 enable = true
 address = "127.0.0.1:9090"

@@ -55,6 +55,7 @@ pub struct Start {
 #[serde(rename_all = "kebab-case", default)]
 struct AppToml {
     minimum_gas_prices: String,
+    index_events: Vec<String>,
     grpc: Listen,
     api: Listen,
     state: State,
@@ -152,6 +153,7 @@ impl Start {
         let config = app::Config {
             min_gas_prices,
             min_gas_prices_text: prices_text,
+            index_events: app::IndexEvents::new(file.index_events),
             store: app::store::Tuning {
                 query_versions: file.state.query_versions,
                 proof_versions: file.state.proof_versions,
