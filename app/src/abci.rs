@@ -263,7 +263,13 @@ impl App {
         let staged = self.store().stage(&writes).map_err(|e| Error::new("undefined", 1, e.to_string()))?;
         let app_hash = staged.app_hash().to_vec().into();
         *self.0.pending.lock() = Some(Pending { block, writes, staged });
-        Ok(ResponseFinalizeBlock { events: abci_events(events, &self.config().index_events), tx_results, validator_updates, consensus_param_updates: None, app_hash })
+        Ok(ResponseFinalizeBlock {
+            events: abci_events(events, &self.config().index_events),
+            tx_results,
+            validator_updates,
+            consensus_param_updates: None,
+            app_hash,
+        })
     }
 
     /// Signatures that CheckTx has not seen, all at once, before the serial part.

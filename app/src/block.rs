@@ -7,9 +7,9 @@ use crate::verify::{Claim, Verifier};
 use crate::{Modules, Msg};
 use kernel::{Ctx, Error, Event};
 use prost::Message;
-use std::collections::BTreeSet;
 use proto::Any;
 use proto::cosmos::base::abci::v1beta1::TxMsgData;
+use std::collections::BTreeSet;
 use tendermint_proto::v0_38::abci::{self as abci, EventAttribute, ExecTxResult};
 
 /// What a transaction did.

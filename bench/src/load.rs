@@ -6,6 +6,7 @@ use base64::prelude::BASE64_STANDARD;
 use client::address::{Address, Prefix};
 use client::tx::{Signer, Unsigned, any};
 use k256::ecdsa::{Signature, SigningKey, signature::hazmat::PrehashSigner};
+use proto::Any;
 use proto::cosmos::bank::v1beta1::MsgSend;
 use proto::cosmos::base::v1beta1::Coin;
 use rayon::prelude::*;
@@ -39,7 +40,15 @@ impl Key {
         let coin = |amount: u64| Coin { denom: "uve".into(), amount: amount.to_string() };
         let text = |key: &Key| key.address.to_bech32(Prefix::Account);
         let msg = MsgSend { from_address: text(self), to_address: text(to), amount: vec![coin(1)] };
-        let tx = Unsigned { gas: GAS, fee: vec![coin(FEE)], ..Unsigned::new(vec![any(&msg)]) };
+        self.finish(Unsigned { gas: GAS, fee: vec![coin(FEE)], ..Unsigned::new(vec![any(&msg)]) }, chain_id, account_number, sequence)
+    }
+
+    /// Signed messages that pay no fee.
+    pub fn sign(&self, messages: Vec<Any>, gas: u64, chain_id: &str, account_number: u64, sequence: u64) -> Vec<u8> {
+        self.finish(Unsigned { gas, ..Unsigned::new(messages) }, chain_id, account_number, sequence)
+    }
+
+    fn finish(&self, tx: Unsigned, chain_id: &str, account_number: u64, sequence: u64) -> Vec<u8> {
         let signer = Signer { chain_id: chain_id.into(), account_number, sequence, public_key: self.public };
         tx.sign_with(&signer, |bytes| {
             let signature: Signature = self.secret.sign_prehash(&Sha256::digest(bytes)).expect("a digest");
@@ -53,10 +62,10 @@ pub fn keys(count: usize) -> Vec<Key> {
 }
 
 /// `[{"address": …, "coins": […]}]`
-pub fn accounts(count: usize) -> serde_json::Value {
+pub fn balances(keys: &[Key], funds: u64) -> serde_json::Value {
     let row =
-        |key: &Key| serde_json::json!({ "address": key.address.to_string(), "coins": [{ "denom": "uve", "amount": FUNDS.to_string() }] });
-    keys(count).iter().map(row).collect()
+        |key: &Key| serde_json::json!({ "address": key.address.to_string(), "coins": [{ "denom": "uve", "amount": funds.to_string() }] });
+    keys.iter().map(row).collect()
 }
 
 /// `rounds` sends of every account, round by round.

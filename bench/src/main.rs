@@ -2,7 +2,9 @@
 
 mod application;
 mod blast;
+mod chain;
 mod load;
+mod market;
 
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -54,17 +56,35 @@ enum Command {
         #[arg(long, default_value_t = 2000)]
         txs: usize,
     },
+    /// Empty blocks and list pages over 0, 1,000, 100,000 and 1,000,000 leases
+    SettleIdle {
+        #[arg(long, default_value_t = 100_000)]
+        leases: u64,
+    },
+    /// Leases that run dry at one time
+    ExpireStorm {
+        #[arg(long, default_value_t = 100_000)]
+        leases: u64,
+    },
+    /// Each message of a lease's life
+    FinalizeMarket {
+        #[arg(long, default_value_t = 10_000)]
+        leases: u64,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Accounts { count } => {
-            println!("{}", load::accounts(count));
+            println!("{}", load::balances(&load::keys(count), load::FUNDS));
             Ok(())
         }
         Command::Txs { chain_id, first, accounts, rounds, out } => load::write(&chain_id, first, accounts, rounds, &out),
         Command::Kvs { count, size, out } => load::write_kvs(count, size, &out),
         Command::Blast(blast) => tokio::runtime::Runtime::new()?.block_on(blast.run()),
         Command::App { accounts, blocks, txs } => application::run(accounts, blocks, txs),
+        Command::SettleIdle { leases } => market::idle(leases),
+        Command::ExpireStorm { leases } => market::storm(leases),
+        Command::FinalizeMarket { leases } => market::life(leases),
     }
 }

@@ -95,9 +95,9 @@ impl Chain {
 
     /// The refusal of a send from alice to bob, which must leave everything as it was.
     fn refused(&mut self, amount: &str) -> (&'static str, u32, String) {
-        let before = self.ctx.writes().clone();
+        let before = self.ctx.writes();
         let error = self.send(ALICE, BOB, amount).unwrap_err();
-        assert_eq!(self.ctx.writes(), &before);
+        assert_eq!(self.ctx.writes(), before);
         assert_eq!(self.events(), "");
         (error.codespace, error.code, error.log)
     }
@@ -262,9 +262,9 @@ fn one_sender_pays_many_receivers() {
 fn a_multi_send_that_does_not_add_up_is_refused() {
     let mut c = chain();
     let mut refused = |from: &[(&str, &str)], to: &[(&str, &str)]| {
-        let before = c.ctx.writes().clone();
+        let before = c.ctx.writes();
         let error = c.multi_send(from, to).unwrap_err();
-        assert_eq!(c.ctx.writes(), &before);
+        assert_eq!(c.ctx.writes(), before);
         (error.codespace, error.code)
     };
     assert_eq!(refused(&[], &[(BOB, "5uve")]), ("bank", 2));
@@ -283,10 +283,10 @@ fn no_supply_passes_the_largest_amount_ghsa_p22h() {
     let mut c = chain();
     let most = [("huge".to_string(), u128::MAX)];
     c.bank.genesis_credit(&mut c.ctx, &address(ALICE), &most).unwrap();
-    let before = c.ctx.writes().clone();
+    let before = c.ctx.writes();
     let error: Error = c.bank.genesis_credit(&mut c.ctx, &address(BOB), &[("huge".to_string(), 1)]).unwrap_err().into();
     assert_eq!(error, Error::new("sdk", 10, "the amount of huge exceeds 2^128 - 1: invalid coins"));
-    assert_eq!(c.ctx.writes(), &before);
+    assert_eq!(c.ctx.writes(), before);
     c.send(ALICE, BOB, &format!("{}huge", u128::MAX)).unwrap();
     assert_eq!((c.balance(BOB, "huge"), c.bank.supply(&c.ctx, "huge").unwrap()), (u128::MAX, u128::MAX));
     assert_eq!(c.bank.broken(&c.ctx).unwrap(), Vec::<String>::new());

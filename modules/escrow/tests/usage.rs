@@ -130,10 +130,10 @@ fn the_last_record_again_changes_nothing_and_succeeds() {
     let mut w = World::leased(1000);
     w.at(T0 + 100 * SECOND);
     w.record(1, 0, 50 * SECOND, 50 * SECOND).unwrap();
-    let before = w.ctx.writes().clone();
+    let before = w.ctx.writes();
     let again = w.record(1, 0, 50 * SECOND, 50 * SECOND).unwrap();
     assert_eq!(again, Outcome { settled_ms: T0 + 50 * SECOND, served_ms: 0, paid_uve: 0, duplicate: true });
-    assert_eq!(w.ctx.writes(), &before);
+    assert_eq!(w.ctx.writes(), before);
     // Even when the lease is settled.
     w.close_lease(1).unwrap();
     w.record(2, 50 * SECOND, 100 * SECOND, 1).unwrap();

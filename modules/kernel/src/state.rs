@@ -3,7 +3,14 @@
 
 use crate::{Bytes, Event, Fault, Gas, gas::cost};
 use prost::{Message, Name};
-use std::{collections::BTreeMap, ops::Bound, ops::Deref, sync::Arc};
+#[expect(clippy::disallowed_types, reason = "looked up by key; whatever is listed is put in order first")]
+use std::collections::HashMap;
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    ops::{Bound, Deref},
+    sync::Arc,
+};
 
 /// First byte of a key of the flat state: a row, committed under the root.
 pub const KIND_ROW: u8 = 0;
@@ -20,6 +27,55 @@ pub trait Base: Send + Sync {
 /// What a block changes; None deletes.
 pub type Writes = BTreeMap<Bytes, Option<Bytes>>;
 
+/// A block's writes while it is executed. Reads of one key, which are most, go by hash; keys are put in order when
+/// somebody asks for an order. In a block of transfers nobody does, and a search among keys in order would be a miss of
+/// the processor's cache at each step.
+#[derive(Default)]
+#[expect(clippy::disallowed_types, reason = "as above")]
+struct Overlay {
+    values: HashMap<Bytes, Option<Bytes>>,
+    order: RefCell<Order>,
+}
+
+/// All keys of the values, and perhaps some that were taken back since.
+#[derive(Default)]
+struct Order {
+    keys: BTreeSet<Bytes>,
+    /// Not among `keys` yet.
+    fresh: Vec<Bytes>,
+}
+
+impl Overlay {
+    fn get(&self, key: &[u8]) -> Option<&Option<Bytes>> {
+        self.values.get(key)
+    }
+
+    /// Returns what stood there.
+    fn insert(&mut self, key: Bytes, value: Option<Bytes>) -> Option<Option<Bytes>> {
+        match self.values.get_mut(&key) {
+            Some(slot) => Some(std::mem::replace(slot, value)),
+            None => {
+                self.order.get_mut().fresh.push(key.clone());
+                self.values.insert(key, value)
+            }
+        }
+    }
+
+    fn remove(&mut self, key: &[u8]) {
+        self.values.remove(key);
+    }
+
+    fn sort(&self) {
+        let mut order = self.order.borrow_mut();
+        let fresh = std::mem::take(&mut order.fresh);
+        order.keys.extend(fresh);
+    }
+
+    fn writes(&self) -> Writes {
+        self.values.iter().map(|(k, v)| (k.clone(), v.clone())).collect()
+    }
+}
+
 /// The block that a view belongs to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BlockInfo {
@@ -34,14 +90,14 @@ pub struct BlockInfo {
 /// Send and not Sync (gas is a Cell): every thread and every query makes its own from a shared [`Base`].
 pub struct View {
     base: Arc<dyn Base>,
-    overlay: Writes,
+    overlay: Overlay,
     gas: Gas,
     block: BlockInfo,
 }
 
 impl View {
     pub fn new(base: Arc<dyn Base>, block: BlockInfo, gas: Gas) -> Self {
-        View { base, overlay: Writes::new(), gas, block }
+        View { base, overlay: Overlay::default(), gas, block }
     }
 
     /// Block time, in milliseconds since the epoch: the only clock there is.
@@ -82,12 +138,11 @@ impl View {
         if lo >= hi || limit == 0 {
             return Ok(out);
         }
-        let range = (Bound::Included(lo.to_vec()), Bound::Excluded(hi.to_vec()));
-        let mut written: Vec<(&Bytes, &Option<Bytes>)> = self.overlay.range(range).collect();
-        if reverse {
-            written.reverse();
-        }
-        let mut written = written.into_iter().peekable();
+        self.overlay.sort();
+        let order = self.overlay.order.borrow();
+        let range = order.keys.range::<[u8], _>((Bound::Included(lo), Bound::Excluded(hi)));
+        let range: Box<dyn Iterator<Item = &Bytes>> = if reverse { Box::new(range.rev()) } else { Box::new(range) };
+        let mut written = range.filter_map(|key| Some((key, self.overlay.get(key)?))).peekable();
         let (mut lo, mut hi) = (lo.to_vec(), hi.to_vec());
         'fetch: loop {
             // Deletions in the overlay can hide what was fetched, so fetch again until the page is full.
@@ -191,12 +246,13 @@ impl Ctx {
         self.rows_written
     }
 
-    pub fn writes(&self) -> &Writes {
-        &self.view.overlay
+    /// A copy of what was written so far.
+    pub fn writes(&self) -> Writes {
+        self.view.overlay.writes()
     }
 
     pub fn into_writes(self) -> Writes {
-        self.view.overlay
+        self.view.overlay.values.into_iter().collect()
     }
 
     pub(crate) fn write(&mut self, key: Bytes, value: Option<Bytes>) -> Result<(), Fault> {
@@ -228,9 +284,9 @@ impl Ctx {
         if result.is_err() {
             for (key, old) in self.undo.drain(undo..).rev() {
                 match old {
-                    Some(value) => self.view.overlay.insert(key, value),
+                    Some(value) => drop(self.view.overlay.insert(key, value)),
                     None => self.view.overlay.remove(&key),
-                };
+                }
             }
             self.events.truncate(events);
         }

@@ -111,7 +111,7 @@ proptest! {
     fn a_failed_transaction_leaves_no_trace(committed in changes(), before in changes(), failed in changes()) {
         let rows = rows();
         let (mut c, model) = state(&rows, &committed, &before);
-        let writes = c.writes().clone();
+        let writes = c.writes();
         let result: Result<(), Fault> = c.atomic(|c| {
             for (key, value) in &failed {
                 match value {
@@ -124,7 +124,7 @@ proptest! {
         });
         prop_assert!(result.is_err());
         prop_assert!(c.events().is_empty());
-        prop_assert_eq!(c.writes(), &writes);
+        prop_assert_eq!(c.writes(), writes);
         prop_assert_eq!(plain(rows.table.page(&c, None, 100).unwrap()), model.into_iter().collect::<Vec<_>>());
     }
 }

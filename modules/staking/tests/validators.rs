@@ -330,12 +330,12 @@ fn a_malformed_validator_is_refused_by_name_and_keeps_its_money() {
     ];
     for (change, codespace, code, expected) in cases {
         let (mut c, mut msg) = (chain(), create(1, 5_000_000));
-        let before = c.ctx.writes().clone();
+        let before = c.ctx.writes();
         change(&mut msg);
         let error = c.create(msg).unwrap_err();
         assert!(error.log.starts_with(expected), "{} does not start with {expected}", error.log);
         assert_eq!((error.codespace, error.code), (codespace, code), "{}", error.log);
-        assert_eq!(c.ctx.writes(), &before, "{expected}");
+        assert_eq!(c.ctx.writes(), before, "{expected}");
         assert_eq!(c.events(), "", "{expected}");
     }
 }

@@ -155,13 +155,13 @@ impl World {
 
     /// Runs an operation; a refused one must have written and announced nothing.
     pub fn tx<T>(&mut self, f: impl FnOnce(&Escrow, &mut Ctx) -> Result<T, Error>) -> Result<T, Error> {
-        let (writes, events) = (self.ctx.writes().clone(), self.ctx.events().len());
+        let (writes, events) = (self.ctx.writes(), self.ctx.events().len());
         let escrow = self.escrow.clone();
         let result = f(&escrow, &mut self.ctx);
         match &result {
             Ok(_) if self.each => self.check(),
             Ok(_) => {}
-            Err(_) => assert_eq!((self.ctx.writes(), self.ctx.events().len()), (&writes, events), "a refusal changed something"),
+            Err(_) => assert_eq!((self.ctx.writes(), self.ctx.events().len()), (writes, events), "a refusal changed something"),
         }
         result
     }
