@@ -42,7 +42,9 @@ mod query;
 pub mod types;
 
 pub use error::Error;
-pub use types::{Account, AccountId, AccountState, Happened, Meter, MeterState, Outcome, Params, Payment, PaymentState, Record, Reserved};
+pub use types::{
+    Account, AccountId, AccountState, Funds, Happened, Meter, MeterState, Outcome, Params, Payment, PaymentState, Record, Reserved,
+};
 
 use auth::Auth;
 use bank::Bank;

@@ -32,7 +32,7 @@ fn a_status_shows_what_ran_dry_although_nobody_has_looked_yet() {
     assert_eq!((s.state(), s.depletes_at, s.hours_left.as_str()), (AccountState::Depleted, None, ""));
     assert_eq!((amount(&s.reserved), amount(&s.spendable)), (300, 0));
     assert_eq!(s.payments[0].stopped_at, Some(timestamp(T0 + 5 * MINUTE)));
-    assert_eq!(w.escrow.is_depleted(&w.ctx, &dep()), Ok(true));
+    assert_eq!(w.escrow.funds(&w.ctx, &dep()), Ok(escrow::Funds::Depleted));
     assert_eq!(w.row().state, AccountState::Open);
 }
 

@@ -202,7 +202,7 @@ impl<K: Key + 'static, V: Value + 'static> Table<K, V> {
     }
 }
 
-/// A typed handle on one index of a table: read only.
+/// A typed handle on one index of a table: read only, but for what is set aside.
 pub struct Index<I, K> {
     prefix: Bytes,
     _ik: PhantomData<fn() -> (I, K)>,
@@ -231,6 +231,13 @@ impl<I: Key, K: Key + 'static> Index<I, K> {
     pub fn upto(&self, view: &View, max: &I, limit: usize) -> Result<Vec<(I, K)>, Fault> {
         let rows = view.scan(&self.prefix, &after_prefix(&join(&self.prefix, max)), false, limit)?;
         rows.iter().map(|(k, _)| self.decode(k)).collect()
+    }
+
+    /// Takes an entry off a queue whatever its row says: for an item that cannot be handled because its row cannot be read.
+    pub fn drop_entry(&self, ctx: &mut Ctx, index: &I, key: &K) -> Result<(), Fault> {
+        let mut entry = join(&self.prefix, index);
+        key.put(&mut entry);
+        ctx.write(entry, None)
     }
 
     /// A client's page of the rows under `part` that `keep` accepts, in index order.
