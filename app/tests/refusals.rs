@@ -1,13 +1,13 @@
 //! What is refused leaves no trace: a block with the refused message and a block with a payment that nobody could make
 //! end with the same app hash, so that all that is left of either is the signer's fee and sequence.
 
-use app::{App, Config};
-use bytes::Bytes;
-use client::keys::{HdPath, Mnemonic, SecretKey};
-use client::tx::{Signer, Unsigned, any};
+mod common;
+
+use client::tx::any;
+use common::*;
 use proto::cosmos::bank::v1beta1::MsgSend;
 use proto::cosmos::base::v1beta1::Coin;
-use proto::virtengine::base::v1::{Attribute, BidId, DeploymentId, PlacementRequirements, ResourceUnit, Storage};
+use proto::virtengine::base::v1::{BidId, DeploymentId, ResourceUnit};
 use proto::virtengine::deployment::v1::*;
 use proto::virtengine::encryption::v1::{Envelope, SealedKey, *};
 use proto::virtengine::escrow::v1::{MsgDeposit, MsgSubmitUsage, MsgWithdrawSpare, ResourceTotals, UsageRecord};
@@ -15,16 +15,6 @@ use proto::virtengine::market::v1::{MsgCloseBid, MsgCloseLease, MsgCreateBid, Ms
 use proto::virtengine::provider::v1::{Details, *};
 use proto::{Any, Timestamp};
 use serde_json::json;
-use tendermint_abci::Application;
-use tendermint_proto::v0_38::abci::{ExecTxResult, RequestFinalizeBlock, RequestInitChain};
-
-const CHAIN: &str = "refusals-1";
-const PHRASE: &str = "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about";
-/// The first block's time, in ms.
-const START: u64 = 1_800_000_000_000;
-const SECOND: u64 = 1000;
-const MINUTE: u64 = 60 * SECOND;
-const GAS: u64 = 20_000_000;
 
 /// Who plays, by the place of the key.
 const ALICE: usize = 0;
@@ -33,139 +23,18 @@ const BOB: usize = 1;
 const PAUL: usize = 2;
 const OLGA: usize = 3;
 const PETRA: usize = 4;
-/// Has a few uve.
-const POOR: usize = 5;
 const STRANGER: usize = 6;
-const ACCOUNTS: usize = 30;
 
-struct Chain {
-    app: App,
-    keys: Vec<SecretKey>,
-    sequences: Vec<u64>,
-    height: i64,
-    time: u64,
-    _dir: tempfile::TempDir,
-}
-
-fn uve(amount: impl ToString) -> Option<Coin> {
-    coin(amount, "uve")
-}
-
-fn coin(amount: impl ToString, denom: &str) -> Option<Coin> {
-    Some(Coin { denom: denom.into(), amount: amount.to_string() })
-}
-
-fn at(ms: u64) -> Option<Timestamp> {
-    Some(Timestamp { seconds: (ms / 1000) as i64, nanos: (ms % 1000) as i32 * 1_000_000 })
-}
-
-fn attribute(key: &str, value: &str) -> Attribute {
-    Attribute { key: key.into(), value: value.into() }
-}
-
-impl Chain {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let app = App::open(dir.path(), Config::default()).unwrap();
-        let phrase = Mnemonic::parse(PHRASE).unwrap();
-        let keys: Vec<_> = (0..ACCOUNTS).map(|i| SecretKey::derive(&phrase, &HdPath::bip44(118, 0, i as u32).unwrap()).unwrap()).collect();
-        let of = |i: usize| keys[i].address().to_string();
-        let account = |i| json!({ "@type": "/cosmos.auth.v1beta1.BaseAccount", "address": of(i) });
-        let purse = |i| if i == POOR { "100000" } else { "10000000000" };
-        let balance =
-            |i| json!({ "address": of(i), "coins": [{ "denom": "atom", "amount": "5" }, { "denom": "uve", "amount": purse(i) }] });
-        let state = json!({
-            "auth": { "accounts": (0..ACCOUNTS).map(account).collect::<Vec<_>>() },
-            "bank": { "balances": (0..ACCOUNTS).map(balance).collect::<Vec<_>>() },
-            "escrow": { "params": {
-                "min_runway": "60s", "min_usage_interval": "10s", "final_usage_window": "300s", "depletion_grace": "600s",
-                "usage_cutoff": "600s", "max_depositors": 3,
-            } },
-            "encryption": { "params": { "max_keys_per_account": 2 } },
-            "market": { "params": { "closed_retention": "3600s", "min_lease_time": "120s", "manifest_timeout": "120s", "order_max_bids": 2 } },
-        });
-        app.init_chain(RequestInitChain {
-            chain_id: CHAIN.into(),
-            time: at(START),
-            app_state_bytes: state.to_string().into_bytes().into(),
-            initial_height: 1,
-            ..Default::default()
-        });
-        Chain { app, sequences: vec![0; ACCOUNTS], keys, height: 0, time: START, _dir: dir }
-    }
-
-    fn address(&self, who: usize) -> String {
-        self.keys[who].address().to_string()
-    }
-
-    fn sign(&self, who: usize, message: Any) -> Bytes {
-        let tx = Unsigned { gas: GAS, fee: uve(1000).into_iter().collect(), ..Unsigned::new(vec![message]) };
-        let key = &self.keys[who];
-        let signer = Signer {
-            chain_id: CHAIN.into(),
-            account_number: 1 + who as u64,
-            sequence: self.sequences[who],
-            public_key: key.public_key().to_bytes(),
-        };
-        tx.sign(&signer, key).into()
-    }
-
-    /// What the next block, a second later, would do; nothing is committed.
-    fn execute(&self, txs: Vec<Bytes>) -> (Vec<ExecTxResult>, Bytes) {
-        let request = RequestFinalizeBlock { height: self.height + 1, time: at(self.time + SECOND), txs, ..Default::default() };
-        let response = self.app.finalize_block(request);
-        (response.tx_results, response.app_hash)
-    }
-
-    /// A block with nothing in it, `ms` later.
-    fn pass(&mut self, ms: u64) {
-        self.time += ms - SECOND;
-        self.execute(vec![]);
-        self.keep();
-    }
-
-    fn keep(&mut self) {
-        self.app.commit();
-        self.height += 1;
-        self.time += SECOND;
-        assert_eq!(self.app.broken().unwrap(), Vec::<String>::new());
-    }
-
-    fn ok(&mut self, who: usize, message: Any) {
-        let (results, _) = self.execute(vec![self.sign(who, message)]);
-        assert_eq!(results[0].code, 0, "{}", results[0].log);
-        self.keep();
-        self.sequences[who] += 1;
-    }
-
-    /// The text of the refusal, after which the state is as if an impossible payment had been tried, or nothing.
-    fn refused(&self, who: usize, message: Any) -> String {
-        let impossible = MsgSend { from_address: self.address(who), to_address: self.address(who), amount: vec![uve(u128::MAX).unwrap()] };
-        let (reference, after_fee) = self.execute(vec![self.sign(who, any(&impossible))]);
-        assert_eq!((reference[0].code, reference[0].codespace.as_str()), (5, "sdk"), "{}", reference[0].log);
-        let (_, untouched) = self.execute(vec![]);
-        let (results, hash) = self.execute(vec![self.sign(who, message)]);
-        assert_ne!(results[0].code, 0, "accepted, which was not expected");
-        assert!(hash == after_fee || hash == untouched, "the state changed: {}", results[0].log);
-        results[0].log.clone()
-    }
-}
-
-fn group() -> GroupSpec {
-    GroupSpec {
-        name: "dcloud".into(),
-        requirements: Some(PlacementRequirements { signed_by: None, attributes: vec![attribute("region", "local")] }),
-        resources: vec![ResourceUnit {
-            id: 1,
-            cpu_milli: 500,
-            memory: 512 << 20,
-            storage: vec![Storage { name: "default".into(), size: 1 << 30, attributes: vec![] }],
-            count: 1,
-            ..Default::default()
-        }],
-        price: uve(100),
-        reclamation_window: None,
-    }
+/// The text of the refusal, after which the state is as if an impossible payment had been tried, or nothing.
+fn refused(c: &Chain, who: usize, message: Any) -> String {
+    let impossible = MsgSend { from_address: c.address(who), to_address: c.address(who), amount: vec![uve(u128::MAX).unwrap()] };
+    let (reference, after_fee) = c.execute(vec![c.sign(who, any(&impossible))]);
+    assert_eq!((reference[0].code, reference[0].codespace.as_str()), (5, "sdk"), "{}", reference[0].log);
+    let (_, untouched) = c.execute(vec![]);
+    let (results, hash) = c.execute(vec![c.sign(who, message)]);
+    assert_ne!(results[0].code, 0, "accepted, which was not expected");
+    assert!(hash == after_fee || hash == untouched, "the state changed: {}", results[0].log);
+    results[0].log.clone()
 }
 
 fn details() -> Details {
@@ -188,7 +57,14 @@ struct Scene {
 }
 
 fn scene() -> Scene {
-    let mut c = Chain::new();
+    let mut c = Chain::new(json!({
+        "escrow": { "params": {
+            "min_runway": "60s", "min_usage_interval": "10s", "final_usage_window": "300s", "depletion_grace": "600s",
+            "usage_cutoff": "600s", "max_depositors": 3,
+        } },
+        "encryption": { "params": { "max_keys_per_account": 2 } },
+        "market": { "params": { "closed_retention": "3600s", "min_lease_time": "120s", "manifest_timeout": "120s", "order_max_bids": 2 } },
+    }));
     let (alice, bob, paul, olga, petra) = (c.address(ALICE), c.address(BOB), c.address(PAUL), c.address(OLGA), c.address(PETRA));
     let with_olga = Details { operator: olga, ..details() };
     c.ok(PAUL, any(&MsgCreateProvider { owner: paul.clone(), details: Some(with_olga), deposit: uve(1_000_000_000) }));
@@ -200,7 +76,7 @@ fn scene() -> Scene {
     for dseq in [1, 2] {
         c.ok(PAUL, any(&bid(&c, PAUL, ALICE, dseq)));
     }
-    c.ok(ALICE, any(&MsgCreateLease { owner: alice.clone(), bid_id: Some(id(&c, ALICE, 1, PAUL)) }));
+    c.ok(ALICE, any(&MsgCreateLease { owner: alice.clone(), bid_id: Some(c.id(ALICE, 1, PAUL)) }));
     let lease_start = c.time;
     c.ok(ALICE, any(&MsgCloseDeployment { owner: alice, dseq: 3 }));
     c.ok(PAUL, any(&register(&c, PAUL, 9)));
@@ -211,12 +87,8 @@ fn scene() -> Scene {
     Scene { chain: c, lease_start, settled, first_record }
 }
 
-fn id(c: &Chain, owner: usize, dseq: u64, provider: usize) -> BidId {
-    BidId { owner: c.address(owner), dseq, gseq: 1, oseq: 1, provider: c.address(provider) }
-}
-
 fn bid(c: &Chain, provider: usize, owner: usize, dseq: u64) -> MsgCreateBid {
-    let bid_id = Some(id(c, owner, dseq, provider));
+    let bid_id = Some(c.id(owner, dseq, provider));
     MsgCreateBid { signer: c.address(provider), bid_id, price: uve(50), deposit: uve(500_000) }
 }
 
@@ -233,7 +105,7 @@ fn record(c: &Chain, sequence: u64, start: u64, end: u64) -> UsageRecord {
         storage_byte_seconds: (1 << 30) * seconds,
         gpu_seconds: 0,
     };
-    let lease_id = Some(id(c, ALICE, 1, PAUL));
+    let lease_id = Some(c.id(ALICE, 1, PAUL));
     UsageRecord { lease_id, sequence, start_time: at(start), end_time: at(end), resources: Some(resources) }
 }
 
@@ -245,7 +117,7 @@ fn submit(c: &Chain, signer: usize, records: Vec<UsageRecord>) -> MsgSubmitUsage
 fn all_refused(c: &Chain, cases: Vec<(usize, Any, &str)>) {
     for (who, message, expected) in cases {
         let name = message.type_url.clone();
-        let log = c.refused(who, message);
+        let log = refused(c, who, message);
         assert!(log.contains(expected), "{name}: expected {expected:?}, got {log:?}");
     }
 }
@@ -425,7 +297,7 @@ fn a_bid_and_a_lease_that_break_a_rule_leave_no_trace() {
     s.chain
         .ok(STRANGER, any(&MsgCreateProvider { owner: s.chain.address(STRANGER), details: Some(details()), deposit: uve(1_000_000_000) }));
     s.chain.ok(PETRA, any(&bid(&s.chain, PETRA, ALICE, 2)));
-    s.chain.ok(PETRA, any(&MsgCloseBid { signer: s.chain.address(PETRA), bid_id: Some(id(&s.chain, ALICE, 2, PETRA)), reason: 0 }));
+    s.chain.ok(PETRA, any(&MsgCloseBid { signer: s.chain.address(PETRA), bid_id: Some(s.chain.id(ALICE, 2, PETRA)), reason: 0 }));
     let c = &s.chain;
     let offer = |change: &dyn Fn(&mut MsgCreateBid)| {
         let mut msg = bid(c, STRANGER, ALICE, 2);
@@ -436,7 +308,7 @@ fn a_bid_and_a_lease_that_break_a_rule_leave_no_trace() {
     let leave = |who: usize, bid_id: BidId, reason: i32| any(&MsgCloseBid { signer: c.address(who), bid_id: Some(bid_id), reason });
     let accept = |who: usize, bid_id: BidId| any(&MsgCreateLease { owner: c.address(who), bid_id: Some(bid_id) });
     let end = |who: usize, lease: BidId| any(&MsgCloseLease { owner: c.address(who), lease_id: Some(lease), reoffer: true });
-    let reclaim = |who: usize| any(&MsgStartReclaim { signer: c.address(who), lease_id: Some(id(c, ALICE, 1, PAUL)) });
+    let reclaim = |who: usize| any(&MsgStartReclaim { signer: c.address(who), lease_id: Some(c.id(ALICE, 1, PAUL)) });
     all_refused(
         c,
         vec![
@@ -459,18 +331,18 @@ fn a_bid_and_a_lease_that_break_a_rule_leave_no_trace() {
             (PAUL, any(&bid(c, PAUL, ALICE, 2)), "a provider bids once on an order"),
             (PETRA, any(&bid(c, PETRA, ALICE, 2)), "exists and is closed: a provider bids once on an order"),
             (STRANGER, any(&bid(c, STRANGER, BOB, 1)), "is full with 2 bids: expected a price below 50uve, got 50uve"),
-            (STRANGER, leave(STRANGER, id(c, ALICE, 1, PAUL), 0), "is neither provider"),
-            (PAUL, leave(PAUL, id(c, ALICE, 1, PAUL), 1), "reason: expected unstable (10000)"),
-            (PAUL, leave(PAUL, id(c, ALICE, 1, PAUL), 20000), "reason: expected unstable (10000)"),
-            (PAUL, leave(PAUL, id(c, ALICE, 9, PAUL), 0), "not found"),
-            (PETRA, leave(PETRA, id(c, ALICE, 2, PETRA), 0), "is closed: expected open or active"),
-            (BOB, accept(BOB, id(c, ALICE, 2, PAUL)), "the tenant, got"),
-            (ALICE, accept(ALICE, id(c, ALICE, 2, PETRA)), "is closed: expected open"),
-            (ALICE, accept(ALICE, id(c, ALICE, 2, STRANGER)), "not found"),
-            (ALICE, accept(ALICE, id(c, ALICE, 1, PAUL)), "is active: expected open"),
-            (BOB, end(BOB, id(c, ALICE, 1, PAUL)), "the tenant, got"),
-            (PAUL, end(PAUL, id(c, ALICE, 1, PAUL)), "the tenant, got"),
-            (ALICE, end(ALICE, id(c, ALICE, 2, PAUL)), "not found"),
+            (STRANGER, leave(STRANGER, c.id(ALICE, 1, PAUL), 0), "is neither provider"),
+            (PAUL, leave(PAUL, c.id(ALICE, 1, PAUL), 1), "reason: expected unstable (10000)"),
+            (PAUL, leave(PAUL, c.id(ALICE, 1, PAUL), 20000), "reason: expected unstable (10000)"),
+            (PAUL, leave(PAUL, c.id(ALICE, 9, PAUL), 0), "not found"),
+            (PETRA, leave(PETRA, c.id(ALICE, 2, PETRA), 0), "is closed: expected open or active"),
+            (BOB, accept(BOB, c.id(ALICE, 2, PAUL)), "the tenant, got"),
+            (ALICE, accept(ALICE, c.id(ALICE, 2, PETRA)), "is closed: expected open"),
+            (ALICE, accept(ALICE, c.id(ALICE, 2, STRANGER)), "not found"),
+            (ALICE, accept(ALICE, c.id(ALICE, 1, PAUL)), "is active: expected open"),
+            (BOB, end(BOB, c.id(ALICE, 1, PAUL)), "the tenant, got"),
+            (PAUL, end(PAUL, c.id(ALICE, 1, PAUL)), "the tenant, got"),
+            (ALICE, end(ALICE, c.id(ALICE, 2, PAUL)), "not found"),
             (STRANGER, reclaim(STRANGER), "is neither provider"),
             (PAUL, reclaim(PAUL), "asks for no reclamation notice"),
         ],
@@ -492,7 +364,7 @@ fn an_envelope_that_breaks_a_rule_leaves_no_trace() {
             ciphertext: vec![5; 100],
         };
         change(&mut envelope);
-        any(&MsgSendManifest { owner: c.address(who), lease_id: Some(id(c, ALICE, dseq, PAUL)), envelope: Some(envelope) })
+        any(&MsgSendManifest { owner: c.address(who), lease_id: Some(c.id(ALICE, dseq, PAUL)), envelope: Some(envelope) })
     };
     let other = encryption::fingerprint(&[8; 32]);
     all_refused(
