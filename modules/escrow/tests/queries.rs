@@ -250,12 +250,12 @@ fn keys_of_the_store_are_fixed() {
     let lease = format!("{dep}0000000100000001{p}");
     let due: String = (T0 + 300 * SECOND).to_be_bytes().iter().map(|b| format!("{b:02x}")).collect();
     let expected = [
-        "000400".to_string(),             // parameters
-        format!("00040101{dep}"),         // account
-        format!("000402{lease}"),         // meter
-        format!("000403{due}01{dep}"),    // due queue
-        format!("000404{dep}{lease}"),    // living leases
-        format!("010406{p}{dep}{lease}"), // by provider, beside the tree
+        "000400".to_string(),                      // parameters
+        format!("00040101{dep}"),                  // account
+        format!("000402{lease}"),                  // meter
+        format!("000403{due}01{dep}"),             // due queue
+        format!("000404{dep}{lease}"),             // living leases
+        format!("010406{p}{dep}0000000100000001"), // by provider, beside the tree
     ];
     assert_eq!(keys, expected);
 }
