@@ -57,10 +57,15 @@ impl Story {
         self.looks.push(Look { at: self.c.time - self.t0, balance, reserved, spendable, paid, state: a.state() });
     }
 
-    /// Lets time pass until `at`, looking every five minutes.
+    /// Lets time pass until the next block is at `at`, looking every five minutes and at last.
     fn until(&mut self, at: u64) {
         while self.c.time + STEP < self.t0 + at {
             self.c.pass(STEP);
+            self.look();
+        }
+        let before = self.t0 + at - SECOND;
+        if self.c.time > self.t0 {
+            self.c.pass(before - self.c.time);
             self.look();
         }
         self.c.next_at(self.t0 + at);
@@ -157,15 +162,15 @@ fn picture(s: &Story) -> String {
     const LEFT: u64 = 60;
     const SPAN: u64 = 8 * HOUR + 15 * MINUTE;
     const MOST: u64 = 2_500_000;
-    let x = |ms: u64| LEFT + (W - LEFT - 20) * ms / SPAN;
-    let y = |uve: u64| TOP + H - H * uve / MOST;
+    let x = |ms: u64| LEFT as f64 + (W - LEFT - 20) as f64 * ms as f64 / SPAN as f64;
+    let y = |uve: u64| (TOP + H) as f64 - H as f64 * uve as f64 / MOST as f64;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {W} {}\" font-family=\"sans-serif\" font-size=\"12\">\n\
          <title>One escrow account over time</title>\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n",
         TOP + H + 50
     );
     for uve in (0..=MOST).step_by(500_000) {
-        let (y, ve) = (y(uve), uve as f64 / 1e6);
+        let (y, ve) = (y(uve).round(), uve as f64 / 1e6);
         writeln!(
             svg,
             "<path d=\"M{LEFT} {y}H{}\" stroke=\"#ddd\"/><text x=\"{}\" y=\"{}\" text-anchor=\"end\">{ve} VE</text>",
@@ -176,11 +181,11 @@ fn picture(s: &Story) -> String {
         .unwrap();
     }
     for hour in 0..=8 {
-        let x = x(hour * HOUR);
+        let x = x(hour * HOUR).round();
         writeln!(svg, "<text x=\"{x}\" y=\"{}\" text-anchor=\"middle\">{hour}:00</text>", TOP + H + 18).unwrap();
     }
     for (n, (_, look)) in s.chapters.iter().enumerate() {
-        let x = x(s.looks[*look].at);
+        let x = x(s.looks[*look].at).round();
         writeln!(
             svg,
             "<path d=\"M{x} {TOP}V{}\" stroke=\"#999\" stroke-dasharray=\"3\"/><text x=\"{x}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
@@ -198,7 +203,7 @@ fn picture(s: &Story) -> String {
         ("paid in all", "#009e73", |l| l.paid),
     ];
     for (n, (name, colour, value)) in lines.iter().enumerate() {
-        let points: Vec<_> = s.looks.iter().map(|l| format!("{},{}", x(l.at), y(value(l)))).collect();
+        let points: Vec<_> = s.looks.iter().map(|l| format!("{:.1},{:.1}", x(l.at), y(value(l)))).collect();
         writeln!(svg, "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>", points.join(" ")).unwrap();
         let x = LEFT + 150 * n as u64;
         writeln!(svg, "<path d=\"M{x} 24h24\" stroke=\"{colour}\" stroke-width=\"3\"/><text x=\"{}\" y=\"28\">{name}</text>", x + 30)
