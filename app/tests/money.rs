@@ -176,7 +176,7 @@ fn picture(s: &Story) -> String {
             "<path d=\"M{LEFT} {y}H{}\" stroke=\"#ddd\"/><text x=\"{}\" y=\"{}\" text-anchor=\"end\">{ve} VE</text>",
             W - 20,
             LEFT - 6,
-            y + 4
+            y + 4.0
         )
         .unwrap();
     }

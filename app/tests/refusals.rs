@@ -465,7 +465,7 @@ fn a_usage_record_that_breaks_a_rule_leaves_no_trace() {
             (PAUL, one(&|r| r.start_time = at(start)), &expected_start),
             (PAUL, one(&|r| r.start_time = at(0)), &expected_start),
             (PAUL, one(&|r| (r.start_time, r.end_time) = (at(now), at(now + MINUTE))), &block_time),
-            (PAUL, one(&|r| (r.start_time, r.end_time) = (at(now + 60 * MINUTE), Some(end_of_time.clone()))), &block_time),
+            (PAUL, one(&|r| (r.start_time, r.end_time) = (at(now + 60 * MINUTE), Some(end_of_time))), &block_time),
             (PAUL, one(&|r| r.end_time = at(settled)), "end_time: expected later than start_time"),
             (PAUL, one(&|r| r.end_time = at(settled - 1)), "end_time: expected later than start_time"),
             (PAUL, one(&|r| r.end_time = at(settled + 9999)), "is shorter than 10000 ms"),

@@ -86,10 +86,9 @@ fn number(records: &mut Vec<UsageRecord>, lease: &BidId, last: &Last) -> usize {
         index += 1;
         !(open(r) && known.is_some_and(|known| index <= known))
     });
-    let mut next = last.sequence + u64::from(known.is_none());
-    for record in records.iter_mut().filter(|r| open(r)) {
-        record.sequence = next;
-        next += 1;
+    let first = last.sequence + u64::from(known.is_none());
+    for (sequence, record) in (first..).zip(records.iter_mut().filter(|r| open(r))) {
+        record.sequence = sequence;
     }
     before - records.len()
 }
