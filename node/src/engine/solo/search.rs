@@ -100,7 +100,8 @@ fn conditions(text: &str) -> Vec<&str> {
 
 /// The text between single quotes.
 fn quoted(text: &str) -> Option<String> {
-    text.trim().strip_prefix('\'')?.strip_suffix('\'').map(Into::into)
+    let inner = text.trim().strip_prefix('\'')?.strip_suffix('\'')?;
+    (!inner.contains('\'')).then(|| inner.into())
 }
 
 #[cfg(test)]
