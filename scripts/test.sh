@@ -20,6 +20,10 @@ phase() {
     times+=("$(printf '%-7s %-25s %5d s' "$result" "$name" $((SECONDS - start)))")
 }
 
+with_libsodium() {
+    need_venv pynacl pynacl==1.6.2 && "$CACHE/pynacl/bin/python" tests/libsodium/envelopes.py "$BIN/virtengine" client/src/testdata/envelope.json
+}
+
 in_go_module() { (cd "$1" && go vet ./... && go test ./...); }
 
 need_compilers
@@ -37,6 +41,7 @@ phase clippy cargo clippy --release --workspace --all-targets -- -D warnings
 phase 'unit and scenario tests' cargo test --release --workspace --exclude e2e
 phase 'go: node/cometbft' in_go_module node/cometbft
 phase 'go: tests/light' in_go_module tests/light
+phase 'envelopes and libsodium' with_libsodium
 phase 'end to end' cargo test --release --package e2e -- --nocapture
 
 printf '\n'

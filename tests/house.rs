@@ -42,3 +42,30 @@ fn what_the_documents_link_to_is_there() {
         }
     }
 }
+
+/// The fields of each event that the protos define.
+fn events() -> Vec<(String, Vec<String>)> {
+    let mut all = Vec::new();
+    for file in files().into_iter().filter(|f| f.starts_with("proto/virtengine/") && f.ends_with(".proto")) {
+        let text = std::fs::read_to_string(root().join(&file)).expect("a proto");
+        for message in text.split("\nmessage Event").skip(1) {
+            let (name, rest) = message.split_once(" {").expect("a message");
+            let body = rest.split("\n}").next().expect("its end");
+            let field = |line: &str| Some(line.trim().split_once(" = ")?.0.split(' ').next_back()?.to_string());
+            all.push((format!("Event{name}"), body.lines().filter(|l| !l.trim().starts_with("//")).filter_map(field).collect()));
+        }
+    }
+    all
+}
+
+#[test]
+fn every_event_is_documented_with_its_fields() {
+    let docs = std::fs::read_to_string(root().join("docs/events.md")).expect("docs/events.md");
+    let events = events();
+    for (name, fields) in &events {
+        let row = docs.lines().find(|l| l.starts_with(&format!("| `{name}` |"))).unwrap_or_else(|| panic!("{name} has no row"));
+        let listed = row.trim_end_matches(" |").rsplit(" | ").next().expect("the last column");
+        assert_eq!(listed, fields.iter().map(|f| format!("`{f}`")).collect::<Vec<_>>().join(", "), "{name}");
+    }
+    assert_eq!(docs.lines().filter(|l| l.starts_with("| `Event")).count(), events.len(), "rows for events that there are not");
+}

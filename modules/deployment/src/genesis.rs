@@ -137,6 +137,6 @@ impl Deployments {
         id: DeploymentId,
     ) -> Result<bool, Error> {
         let Some(key) = key else { return Ok(false) };
-        Ok(!index.page(view, &(key, id), 1)?.is_empty())
+        Ok(index.has(view, &key, &id)?)
     }
 }

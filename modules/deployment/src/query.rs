@@ -1,7 +1,7 @@
 //! Answers about deployments, as of the queried block.
 
 use crate::{Deployments, Error};
-use escrow::AccountId;
+use escrow::{AccountId, Funds};
 use kernel::{DeploymentId, GroupId, Index, Key, Page, View};
 use proto::cosmos::base::query::v1beta1::PageResponse;
 use proto::virtengine::base::v1 as base;
@@ -61,8 +61,8 @@ impl Deployments {
 
     fn with_groups(&self, view: &View, id: DeploymentId, row: wire::Deployment) -> Result<wire::QueryDeploymentResponse, kernel::Error> {
         let mut groups = Vec::new();
-        for (_, group) in self.groups(view, &id)? {
-            groups.push(self.shown(view, &id, group)?);
+        for (group_id, group) in self.groups(view, &id)? {
+            groups.push(self.shown(view, &group_id, group)?);
         }
         Ok(wire::QueryDeploymentResponse {
             deployment: Some(wire::Deployment { deployment_id: Some(id.into()), ..row }),
@@ -71,10 +71,16 @@ impl Deployments {
         })
     }
 
-    /// A group as queries show it: without funds while the account behind it is depleted.
-    fn shown(&self, view: &View, id: &DeploymentId, mut group: wire::Group) -> Result<wire::Group, kernel::Error> {
-        if group.state() == group::State::Open && self.escrow.is_depleted(view, id)? {
-            group.set_state(group::State::InsufficientFunds);
+    /// A group as queries show it: without funds while the account behind it is depleted, paused once the grace period is
+    /// over, although no block may have come to it.
+    fn shown(&self, view: &View, id: &GroupId, mut group: wire::Group) -> Result<wire::Group, kernel::Error> {
+        if group.state() == group::State::Open {
+            match self.escrow.funds(view, &id.deployment)? {
+                Funds::Enough => {}
+                Funds::Depleted => group.set_state(group::State::InsufficientFunds),
+                Funds::Ended(leases) if leases.iter().any(|lease| lease.order.group == *id) => group.set_state(group::State::Paused),
+                Funds::Ended(_) => {}
+            }
         }
         Ok(group)
     }
@@ -83,7 +89,7 @@ impl Deployments {
         let id = base::GroupId { owner: r.owner, dseq: r.dseq, gseq: r.gseq };
         let id = GroupId::try_from(&id).map_err(kernel::Error::invalid_request)?;
         let group = self.group(view, &id)?.ok_or_else(|| kernel::Error::not_found(Error::GroupNotFound(id)))?;
-        Ok(wire::QueryGroupResponse { group: Some(self.shown(view, &id.deployment, group)?) })
+        Ok(wire::QueryGroupResponse { group: Some(self.shown(view, &id, group)?) })
     }
 
     pub fn query_params(&self, view: &View, _: wire::QueryParamsRequest) -> Result<wire::QueryParamsResponse, kernel::Error> {

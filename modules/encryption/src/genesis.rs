@@ -15,7 +15,8 @@ fn bad(log: impl std::fmt::Display) -> Error {
 impl Encryption {
     pub(crate) fn init(&self, ctx: &mut Ctx, genesis: &Genesis) -> Result<(), Error> {
         let state: GenesisState = read_genesis(genesis)?;
-        let params = state.params.unwrap_or(Params { max_keys_per_account: DEFAULT_MAX_KEYS });
+        let set = state.params.map_or(0, |params| params.max_keys_per_account);
+        let params = Params { max_keys_per_account: if set == 0 { DEFAULT_MAX_KEYS } else { set } };
         if !(1..=128).contains(&params.max_keys_per_account) {
             return Err(bad(format_args!("params.max_keys_per_account: expected 1 to 128, got {}", params.max_keys_per_account)));
         }

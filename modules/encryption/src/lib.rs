@@ -21,6 +21,15 @@ pub struct Encryption {
     expiry: Index<u64, (Address, Text)>,
 }
 
+/// A key whose time has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Due {
+    /// In ms.
+    at: u64,
+    pub owner: Address,
+    pub fingerprint: String,
+}
+
 impl Encryption {
     pub fn new(ns: Namespace) -> Self {
         let mut keys = Table::new(&ns, 1);
@@ -51,16 +60,24 @@ impl Encryption {
         Ok(active.max_by_key(|key| key.registered_at.as_ref().and_then(proto::millis)))
     }
 
-    /// Expires up to `limit` keys whose time has come; returns how many.
-    pub fn expire_due(&self, ctx: &mut Ctx, limit: usize) -> Result<usize, Fault> {
-        let due = self.expiry.upto(ctx, &ctx.time(), limit)?;
-        for (_, id) in &due {
-            let mut key = self.keys.get(ctx, id)?.ok_or(Fault::Corrupt("expiry without key"))?;
-            key.set_state(State::Expired);
-            self.keys.save(ctx, id, &key)?;
-            ctx.emit(&EventRecipientKeyExpired { owner: key.owner, fingerprint: key.fingerprint });
-        }
-        Ok(due.len())
+    /// Up to `limit` keys whose time has come, the earliest first: to be expired.
+    pub fn due(&self, view: &View, limit: usize) -> Result<Vec<Due>, Fault> {
+        let due = self.expiry.upto(view, &view.time(), limit)?;
+        Ok(due.into_iter().map(|(at, (owner, Text(fingerprint)))| Due { at, owner, fingerprint }).collect())
+    }
+
+    pub fn expire(&self, ctx: &mut Ctx, due: &Due) -> Result<(), Fault> {
+        let id = (due.owner, Text(due.fingerprint.clone()));
+        let mut key = self.keys.get(ctx, &id)?.ok_or(Fault::Corrupt("expiry without key"))?;
+        key.set_state(State::Expired);
+        self.keys.save(ctx, &id, &key)?;
+        ctx.emit(&EventRecipientKeyExpired { owner: key.owner, fingerprint: key.fingerprint });
+        Ok(())
+    }
+
+    /// Takes a key that cannot be expired off the queue.
+    pub fn set_aside(&self, ctx: &mut Ctx, due: &Due) -> Result<(), Fault> {
+        self.expiry.drop_entry(ctx, &due.at, &(due.owner, Text(due.fingerprint.clone())))
     }
 }
 

@@ -42,12 +42,16 @@ mod query;
 pub mod types;
 
 pub use error::Error;
-pub use types::{Account, AccountId, AccountState, Happened, Meter, MeterState, Outcome, Params, Payment, PaymentState, Record, Reserved};
+pub use types::{
+    Account, AccountId, AccountState, Funds, Happened, Meter, MeterState, Outcome, Params, Payment, PaymentState, Record, Reserved,
+};
 
 use auth::Auth;
 use bank::Bank;
 use book::{Act, Book};
-use kernel::{Address, BidId, Ctx, DENOM, DeploymentId, Fault, Genesis, Index, Item, Module, Namespace, Table, View, module_address};
+use kernel::{
+    Address, BidId, Ctx, DENOM, DeploymentId, Fault, Genesis, Index, Item, Key, Module, Namespace, Table, Tail, View, module_address,
+};
 use proto::virtengine::escrow::v1 as wire;
 use std::sync::Arc;
 
@@ -80,7 +84,15 @@ impl Escrow {
             queue: accounts.queue(&ns, 3, |_, a: &Account| a.queued()),
             live: meters.queue(&ns, 4, |k: &BidId, m: &Meter| (m.state != MeterState::Closed).then(|| k.deployment())),
             windows: meters.queue(&ns, 5, |k: &BidId, m: &Meter| m.window().map(|at| (k.deployment(), at))),
-            by_provider: meters.index(&ns, 6, |k: &BidId, _| Some((k.provider, k.deployment()))),
+            by_provider: meters.index_with(
+                &ns,
+                6,
+                |k: &BidId, _| Some((k.provider, k.deployment())),
+                Tail {
+                    put: |k, out| (k.order.group.gseq, k.order.oseq).put(out),
+                    take: |(provider, deployment), b| Some(deployment.group(u32::take(b)?).order(u32::take(b)?).bid(*provider)),
+                },
+            ),
             accounts,
             meters,
         }

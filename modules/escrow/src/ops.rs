@@ -137,16 +137,26 @@ impl Escrow {
     /// Takes an account that cannot be handled off the due queue, until a touch changes it.
     pub fn set_aside(&self, ctx: &mut Ctx, id: &DeploymentId) -> Result<(), Error> {
         let id = AccountId::Deployment(*id);
-        let old = self.accounts.get(ctx, &id)?.ok_or_else(|| Error::AccountNotFound(id.into()))?;
-        let new = Account { stuck: true, ..old.clone() };
-        Ok(self.accounts.replace(ctx, &id, Some(&old), Some(&new))?)
+        if let Ok(Some(old)) = self.accounts.get(ctx, &id) {
+            let new = Account { stuck: true, ..old.clone() };
+            return Ok(self.accounts.replace(ctx, &id, Some(&old), Some(&new))?);
+        }
+        // The queue alone still knows of it.
+        for (at, _) in self.queue.upto(ctx, &ctx.time(), usize::MAX)?.into_iter().filter(|(_, due)| *due == id) {
+            self.queue.drop_entry(ctx, &at, &id)?;
+        }
+        Ok(())
     }
 
-    /// Whether a deployment's account is depleted as of now; false if there is none. Like the other questions about now, it
-    /// writes nothing.
-    pub fn is_depleted(&self, view: &View, id: &DeploymentId) -> Result<bool, Fault> {
-        let book = self.load(view, &AccountId::Deployment(*id))?;
-        Ok(book.is_some_and(|book| book.account.state == AccountState::Depleted))
+    /// How a deployment's account stands as of now. Like the other questions about now, it writes nothing.
+    pub fn funds(&self, view: &View, id: &DeploymentId) -> Result<Funds, Fault> {
+        let Some(book) = self.load(view, &AccountId::Deployment(*id))? else { return Ok(Funds::Enough) };
+        let ended = book.happened.into_iter().find_map(|h| if let Happened::GraceOver { leases } = h { Some(leases) } else { None });
+        Ok(match ended {
+            Some(leases) => Funds::Ended(leases),
+            None if book.account.state == AccountState::Depleted => Funds::Depleted,
+            None => Funds::Enough,
+        })
     }
 
     /// Whether a lease waits for money as of now; false if it never had a payment.

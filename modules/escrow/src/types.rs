@@ -368,6 +368,16 @@ pub enum Happened {
     GraceOver { leases: Vec<BidId> },
 }
 
+/// How a deployment's account stands, for queries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Funds {
+    /// Not depleted, or not there.
+    Enough,
+    Depleted,
+    /// The grace period is over, which no block has acted on yet: these leases have ended.
+    Ended(Vec<BidId>),
+}
+
 /// Times in milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Params {

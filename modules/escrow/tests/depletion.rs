@@ -21,7 +21,7 @@ fn money_that_runs_out_suspends_every_lease_at_that_moment() {
         assert_eq!(w.meter(gseq).last().stop, Some(T0 + 100 * SECOND));
         assert_eq!(w.escrow.lease_suspended(&w.ctx, &lease(gseq)), Ok(true));
     }
-    assert_eq!(w.escrow.is_depleted(&w.ctx, &dep()), Ok(true));
+    assert_eq!(w.escrow.funds(&w.ctx, &dep()), Ok(escrow::Funds::Depleted));
     assert_eq!(w.row().spendable(w.ctx.time()), 0);
 }
 

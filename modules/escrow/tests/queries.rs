@@ -32,7 +32,7 @@ fn a_status_shows_what_ran_dry_although_nobody_has_looked_yet() {
     assert_eq!((s.state(), s.depletes_at, s.hours_left.as_str()), (AccountState::Depleted, None, ""));
     assert_eq!((amount(&s.reserved), amount(&s.spendable)), (300, 0));
     assert_eq!(s.payments[0].stopped_at, Some(timestamp(T0 + 5 * MINUTE)));
-    assert_eq!(w.escrow.is_depleted(&w.ctx, &dep()), Ok(true));
+    assert_eq!(w.escrow.funds(&w.ctx, &dep()), Ok(escrow::Funds::Depleted));
     assert_eq!(w.row().state, AccountState::Open);
 }
 
@@ -250,12 +250,12 @@ fn keys_of_the_store_are_fixed() {
     let lease = format!("{dep}0000000100000001{p}");
     let due: String = (T0 + 300 * SECOND).to_be_bytes().iter().map(|b| format!("{b:02x}")).collect();
     let expected = [
-        "000400".to_string(),             // parameters
-        format!("00040101{dep}"),         // account
-        format!("000402{lease}"),         // meter
-        format!("000403{due}01{dep}"),    // due queue
-        format!("000404{dep}{lease}"),    // living leases
-        format!("010406{p}{dep}{lease}"), // by provider, beside the tree
+        "000400".to_string(),                      // parameters
+        format!("00040101{dep}"),                  // account
+        format!("000402{lease}"),                  // meter
+        format!("000403{due}01{dep}"),             // due queue
+        format!("000404{dep}{lease}"),             // living leases
+        format!("010406{p}{dep}0000000100000001"), // by provider, beside the tree
     ];
     assert_eq!(keys, expected);
 }

@@ -27,7 +27,7 @@ pub use mem::MemBase;
 pub use module::{Genesis, Module, read_genesis, read_genesis as section, write_genesis};
 pub use page::{MAX_PAGE, Page};
 pub use state::{Base, BlockInfo, Ctx, KIND_INDEX, KIND_ROW, View, Writes};
-pub use table::{Index, Item, Namespace, Registry, Table};
+pub use table::{Index, Item, Namespace, Registry, Table, Tail};
 pub use text::{bech32_decode, bech32_encode};
 
 /// Keys and values of the flat state.

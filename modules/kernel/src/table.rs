@@ -103,26 +103,31 @@ impl<K: Key + 'static, V: Value + 'static> Table<K, V> {
 
     /// An index that messages or hooks iterate (a queue): committed under the root like any row.
     pub fn queue<I: Key + 'static>(&mut self, ns: &Namespace, n: u8, f: fn(&K, &V) -> Option<I>) -> Index<I, K> {
-        self.add_index(ns.prefix(KIND_ROW, n), f)
+        self.add_index(ns.prefix(KIND_ROW, n), f, Tail::whole())
     }
 
     /// An index that only queries use: beside the tree.
     pub fn index<I: Key + 'static>(&mut self, ns: &Namespace, n: u8, f: fn(&K, &V) -> Option<I>) -> Index<I, K> {
-        self.add_index(ns.prefix(KIND_INDEX, n), f)
+        self.add_index(ns.prefix(KIND_INDEX, n), f, Tail::whole())
     }
 
-    fn add_index<I: Key + 'static>(&mut self, prefix: Bytes, f: fn(&K, &V) -> Option<I>) -> Index<I, K> {
-        let p = prefix.clone();
+    /// As [`Table::index`], with entries that do not repeat what the index key says of the row's key.
+    pub fn index_with<I: Key + 'static>(&mut self, ns: &Namespace, n: u8, f: fn(&K, &V) -> Option<I>, tail: Tail<I, K>) -> Index<I, K> {
+        self.add_index(ns.prefix(KIND_INDEX, n), f, tail)
+    }
+
+    fn add_index<I: Key + 'static>(&mut self, prefix: Bytes, f: fn(&K, &V) -> Option<I>, tail: Tail<I, K>) -> Index<I, K> {
+        let (p, put) = (prefix.clone(), tail.put);
         self.indexes.push(Box::new(move |k, old, new| {
             let (was, is) = (old.and_then(|v| f(k, v)), new.and_then(|v| f(k, v)));
             let entry = |i: I| {
                 let mut key = join(&p, &i);
-                k.put(&mut key);
+                put(k, &mut key);
                 key
             };
             (was != is).then(|| (was.map(entry), is.map(entry)))
         }));
-        Index { prefix, _ik: PhantomData }
+        Index { prefix, tail }
     }
 
     pub fn get(&self, view: &View, key: &K) -> Result<Option<V>, Fault> {
@@ -202,15 +207,45 @@ impl<K: Key + 'static, V: Value + 'static> Table<K, V> {
     }
 }
 
-/// A typed handle on one index of a table: read only.
+/// A typed handle on one index of a table: read only, but for what is set aside.
 pub struct Index<I, K> {
     prefix: Bytes,
-    _ik: PhantomData<fn() -> (I, K)>,
+    tail: Tail<I, K>,
+}
+
+/// What follows the index key in an entry, so that the row's key can be read from both.
+pub struct Tail<I, K> {
+    pub put: fn(&K, &mut Bytes),
+    pub take: fn(&I, &mut &[u8]) -> Option<K>,
+}
+
+impl<I, K: Key> Tail<I, K> {
+    /// The row's key.
+    fn whole() -> Self {
+        Tail { put: |key, out| key.put(out), take: |_, b| K::take(b) }
+    }
 }
 
 impl<I: Key, K: Key + 'static> Index<I, K> {
     fn decode(&self, key: &[u8]) -> Result<(I, K), Fault> {
-        <(I, K)>::take(&mut &key[self.prefix.len()..]).ok_or(Fault::Corrupt("index"))
+        let mut rest = &key[self.prefix.len()..];
+        let mut read = || {
+            let index = I::take(&mut rest)?;
+            let key = (self.tail.take)(&index, &mut rest)?;
+            Some((index, key))
+        };
+        read().ok_or(Fault::Corrupt("index"))
+    }
+
+    fn entry(&self, index: &I, key: &K) -> Bytes {
+        let mut entry = join(&self.prefix, index);
+        (self.tail.put)(key, &mut entry);
+        entry
+    }
+
+    /// Whether the row stands under this index key.
+    pub fn has(&self, view: &View, index: &I, key: &K) -> Result<bool, Fault> {
+        Ok(view.read(&self.entry(index, key))?.is_some())
     }
 
     /// Up to `limit` keys of the rows that stand under `part`, a whole index key or the first parts of one.
@@ -231,6 +266,11 @@ impl<I: Key, K: Key + 'static> Index<I, K> {
     pub fn upto(&self, view: &View, max: &I, limit: usize) -> Result<Vec<(I, K)>, Fault> {
         let rows = view.scan(&self.prefix, &after_prefix(&join(&self.prefix, max)), false, limit)?;
         rows.iter().map(|(k, _)| self.decode(k)).collect()
+    }
+
+    /// Takes an entry off a queue whatever its row says: for an item that cannot be handled because its row cannot be read.
+    pub fn drop_entry(&self, ctx: &mut Ctx, index: &I, key: &K) -> Result<(), Fault> {
+        ctx.write(self.entry(index, key), None)
     }
 
     /// A client's page of the rows under `part` that `keep` accepts, in index order.

@@ -16,18 +16,30 @@ use wire::{bid, order};
 const CHUNK: usize = 100;
 /// When something that was not ready is looked at again: one hour, in ms.
 const LATER: u64 = 3_600_000;
-/// Rows that one expiring recipient key writes, for the shared budget.
-const KEY_ROWS: u64 = 2;
 
 impl Market {
     pub(crate) fn run_due(&self, ctx: &mut Ctx) -> Result<(), Error> {
         let budget = Budget::new(ctx, self.params(ctx)?.end_block_budget.into());
         self.run_accounts(ctx, &budget)?;
         self.run_tasks(ctx, &budget)?;
+        self.run_keys(ctx, &budget)
+    }
+
+    /// Recipient keys that expire.
+    fn run_keys(&self, ctx: &mut Ctx, budget: &Budget) -> Result<(), Error> {
         while budget.left(ctx) {
-            let limit = ((budget.until - ctx.rows_written()).div_ceil(KEY_ROWS) as usize).min(CHUNK);
-            if self.encryption.expire_due(ctx, limit)? < limit {
+            let due = self.encryption.due(ctx, CHUNK)?;
+            if due.is_empty() {
                 break;
+            }
+            for key in due {
+                if !budget.left(ctx) {
+                    break;
+                }
+                if let Err(error) = ctx.atomic(|ctx| self.encryption.expire(ctx, &key)) {
+                    self.set_aside(ctx, Task::expire_key(&key), error.into())?;
+                    self.encryption.set_aside(ctx, &key)?;
+                }
             }
         }
         Ok(())
@@ -109,6 +121,8 @@ impl Market {
             }
             Task::RemoveDeployment(id) => self.remove_deployment(ctx, &id),
             Task::Account(id) => self.touch(ctx, &id),
+            // Encryption keeps that queue.
+            Task::ExpireKey(..) => Ok(()),
         }
     }
 

@@ -26,7 +26,7 @@ pub use types::{Params, Task};
 use deployment::Deployments;
 use encryption::Encryption;
 use escrow::Escrow;
-use kernel::{Address, BidId, Ctx, DeploymentId, Fault, Index, Item, Key, Namespace, Number, OrderId, Table, Value, View};
+use kernel::{Address, BidId, Ctx, DeploymentId, Fault, Index, Item, Key, Namespace, Number, OrderId, Table, Tail, Value, View};
 use proto::virtengine::encryption::v1::Envelope;
 use proto::virtengine::market::v1 as wire;
 use provider::Providers;
@@ -99,6 +99,15 @@ fn provider_of<V>(id: &BidId, _: &V) -> Option<Address> {
     Some(id.provider)
 }
 
+/// An index key that names the provider leaves the order to be said.
+fn of_provider() -> Tail<Address, BidId> {
+    Tail { put: |id, out| id.order.put(out), take: |provider, b| Some(OrderId::take(b)?.bid(*provider)) }
+}
+
+fn of_provider_state() -> Tail<(Address, u8), BidId> {
+    Tail { put: |id, out| id.order.put(out), take: |(provider, _), b| Some(OrderId::take(b)?.bid(*provider)) }
+}
+
 fn bid_provider_state(id: &BidId, row: &wire::Bid) -> Option<(Address, u8)> {
     Some((id.provider, bid_state(id, row)?))
 }
@@ -125,14 +134,14 @@ impl Market {
             open_bids: bids.queue(&ns, 6, rank),
             bids_by_state: bids.index(&ns, 3, bid_state),
             bids_by_dseq: bids.index(&ns, 4, dseq),
-            bids_by_provider: bids.index(&ns, 5, provider_of),
-            bids_by_provider_state: bids.index(&ns, 6, bid_provider_state),
+            bids_by_provider: bids.index_with(&ns, 5, provider_of, of_provider()),
+            bids_by_provider_state: bids.index_with(&ns, 6, bid_provider_state, of_provider_state()),
             bids,
             unsettled: leases.queue(&ns, 7, may_report),
             leases_by_state: leases.index(&ns, 7, lease_state),
             leases_by_dseq: leases.index(&ns, 8, dseq),
-            leases_by_provider: leases.index(&ns, 9, provider_of),
-            leases_by_provider_state: leases.index(&ns, 10, lease_provider_state),
+            leases_by_provider: leases.index_with(&ns, 9, provider_of, of_provider()),
+            leases_by_provider_state: leases.index_with(&ns, 10, lease_provider_state, of_provider_state()),
             leases,
             manifests: Table::new(&ns, 8),
             due: Table::new(&ns, 9),

@@ -3,6 +3,7 @@
 
 use crate::types::{Part, bid_state, order_state, price};
 use crate::{Error, Market};
+use escrow::Funds;
 use kernel::{Address, BidId, Index, Key, OrderId, Page, Table, Value, View};
 use proto::cosmos::base::query::v1beta1::{PageRequest, PageResponse};
 use proto::virtengine::base::v1 as base;
@@ -186,18 +187,29 @@ impl Market {
         Ok(wire::QueryBidsResponse { bids, pagination: Some(pagination) })
     }
 
-    /// A lease as queries show it: without funds while the account that pays is depleted.
+    /// A lease as queries show it: without funds while the account that pays is depleted, closed once the grace period is
+    /// over, although no block may have come to it.
     fn shown_lease(&self, view: &View, id: &BidId, mut row: wire::Lease) -> Result<wire::Lease, kernel::Error> {
-        row.set_state(self.shown_state(view, id, &row)?);
+        let shown = self.shown_state(view, id, &row)?;
+        if shown == lease::State::Closed && row.state() == lease::State::Active {
+            row.set_reason(wire::Reason::InsufficientFunds);
+            row.closed_at = Some(proto::timestamp(view.time()));
+        }
+        row.set_state(shown);
         Ok(wire::Lease { lease_id: Some((*id).into()), ..row })
     }
 
     fn shown_state(&self, view: &View, id: &BidId, row: &wire::Lease) -> Result<lease::State, kernel::Error> {
         let stored = row.state();
-        if stored == lease::State::Active && self.escrow.is_depleted(view, &id.deployment())? {
-            return Ok(lease::State::InsufficientFunds);
+        if stored != lease::State::Active {
+            return Ok(stored);
         }
-        Ok(stored)
+        Ok(match self.escrow.funds(view, &id.deployment())? {
+            Funds::Enough => stored,
+            Funds::Depleted => lease::State::InsufficientFunds,
+            Funds::Ended(leases) if leases.contains(id) => lease::State::Closed,
+            Funds::Ended(_) => stored,
+        })
     }
 
     pub fn query_lease(&self, view: &View, r: wire::QueryLeaseRequest) -> Result<wire::QueryLeaseResponse, kernel::Error> {

@@ -2,7 +2,7 @@
 
 use crate::Error;
 use deployment::types::{amount, parse_amount, uve, whole_millis};
-use kernel::{Bytes, DeploymentId, Key, OrderId};
+use kernel::{Address, Bytes, DeploymentId, Key, OrderId};
 use proto::virtengine::base::v1::{Attribute, ResourceUnit};
 use proto::virtengine::market::v1 as wire;
 use proto::{Duration, Timestamp, duration, millis};
@@ -110,11 +110,31 @@ pub enum Task {
     RemoveDeployment(DeploymentId),
     /// An escrow account with something due. Escrow keeps that queue; here it is only what can be stuck.
     Account(DeploymentId),
+    /// A recipient key, by owner and fingerprint, that expires. Encryption keeps that queue; here, too, it can only be stuck.
+    ExpireKey(Address, [u8; FINGERPRINT]),
 }
 
+/// Bytes of a recipient key's fingerprint.
+const FINGERPRINT: usize = 20;
+
 impl Task {
-    pub const QUEUES: [&str; 7] =
-        ["closed_order_bids", "order_expiry", "lost_bids", "closed_orders", "idle_deployments", "closed_deployments", "due_accounts"];
+    pub const QUEUES: [&str; 8] = [
+        "closed_order_bids",
+        "order_expiry",
+        "lost_bids",
+        "closed_orders",
+        "idle_deployments",
+        "closed_deployments",
+        "due_accounts",
+        "recipient_keys",
+    ];
+
+    pub fn expire_key(due: &encryption::Due) -> Self {
+        let mut fingerprint = [0; FINGERPRINT];
+        // Only a damaged row has another form; what is stuck is then named by its owner.
+        let _ = hex::decode_to_slice(&due.fingerprint, &mut fingerprint);
+        Task::ExpireKey(due.owner, fingerprint)
+    }
 
     fn tag(&self) -> u8 {
         match self {
@@ -125,6 +145,7 @@ impl Task {
             Task::CloseIdle(_) => 4,
             Task::RemoveDeployment(_) => 5,
             Task::Account(_) => 6,
+            Task::ExpireKey(..) => 7,
         }
     }
 
@@ -139,6 +160,7 @@ impl fmt::Display for Task {
         match self {
             Task::CloseBids(id) | Task::Expire(id) | Task::Prune(id) | Task::RemoveOrder(id) => id.fmt(f),
             Task::CloseIdle(id) | Task::RemoveDeployment(id) | Task::Account(id) => id.fmt(f),
+            Task::ExpireKey(owner, fingerprint) => write!(f, "{owner}/{}", hex::encode(fingerprint)),
         }
     }
 }
@@ -149,6 +171,10 @@ impl Key for Task {
         match self {
             Task::CloseBids(id) | Task::Expire(id) | Task::Prune(id) | Task::RemoveOrder(id) => id.put(out),
             Task::CloseIdle(id) | Task::RemoveDeployment(id) | Task::Account(id) => id.put(out),
+            Task::ExpireKey(owner, fingerprint) => {
+                owner.put(out);
+                out.extend(fingerprint);
+            }
         }
     }
 
@@ -161,6 +187,12 @@ impl Key for Task {
             4 => Task::CloseIdle(DeploymentId::take(b)?),
             5 => Task::RemoveDeployment(DeploymentId::take(b)?),
             6 => Task::Account(DeploymentId::take(b)?),
+            7 => {
+                let owner = Address::take(b)?;
+                let (fingerprint, rest) = b.split_first_chunk()?;
+                *b = rest;
+                Task::ExpireKey(owner, *fingerprint)
+            }
             _ => return None,
         })
     }

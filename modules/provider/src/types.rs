@@ -9,6 +9,8 @@ use std::fmt;
 
 /// Longest name, contact, key or value, in bytes: rows stay small enough to list.
 const MAX_TEXT: usize = 256;
+/// Most attributes of a provider and most auditors that a genesis may allow: deleting a provider removes them in one go.
+const MAX_ROWS: u32 = 1000;
 /// Longest URL, in bytes.
 const MAX_URL: usize = 512;
 
@@ -27,17 +29,24 @@ impl Default for Params {
     }
 }
 
+/// What is left out takes its default.
 impl TryFrom<wire::Params> for Params {
     type Error = Error;
     fn try_from(p: wire::Params) -> Result<Self, Error> {
+        let or = Params::default();
+        let number = |field, n, or| match n {
+            0 => Ok(or),
+            n if n <= MAX_ROWS => Ok(n),
+            n => Err(Error::invalid(field, format!("expected 1 to {MAX_ROWS}, got {n}"))),
+        };
         let params = Params {
-            min_deposit: uve("params.min_deposit", p.min_deposit.as_ref())?,
-            max_attributes: p.max_attributes,
-            max_auditors: p.max_auditors,
+            min_deposit: p.min_deposit.as_ref().map_or(Ok(or.min_deposit), |c| uve("params.min_deposit", Some(c)))?,
+            max_attributes: number("params.max_attributes", p.max_attributes, or.max_attributes)?,
+            max_auditors: number("params.max_auditors", p.max_auditors, or.max_auditors)?,
             default_attributes: p.default_attributes,
         };
-        if params.min_deposit == 0 || params.max_attributes == 0 || params.max_auditors == 0 {
-            return Err(Error::invalid("params", "min_deposit, max_attributes and max_auditors: expected more than 0"));
+        if params.min_deposit == 0 {
+            return Err(Error::invalid("params.min_deposit", format!("expected at least 1{DENOM}, got 0{DENOM}")));
         }
         check_attributes("params.default_attributes", &params.default_attributes, params.max_attributes)?;
         Ok(params)

@@ -3,11 +3,14 @@
 
 mod context;
 mod debug;
+mod envelope;
 mod genesis;
 mod init;
 mod keys;
 mod query;
+mod sdl;
 mod start;
+mod statement;
 mod status;
 mod tx;
 mod usage;
@@ -42,6 +45,12 @@ enum Command {
     /// Ask a node about the chain
     #[command(subcommand, visible_alias = "q")]
     Query(query::Query),
+    /// Deployment files: check them and see what they become
+    #[command(subcommand)]
+    Sdl(sdl::Sdl),
+    /// Seal what only a lease's parties may read, and open it
+    #[command(subcommand)]
+    Encryption(envelope::Encryption),
     /// Make and check the genesis document
     #[command(subcommand)]
     Genesis(genesis::Genesis),
@@ -86,6 +95,8 @@ impl Cli {
             Command::Keys(x) => x.run(&context)?,
             Command::Tx(x) => block_on(x.run(&context))?,
             Command::Query(x) => block_on(x.run(&context))?,
+            Command::Sdl(x) => x.run(&context)?,
+            Command::Encryption(x) => block_on(x.run(&context))?,
             Command::Genesis(x) => x.run(&context)?,
             Command::Status => block_on(status::run(&context))?,
             Command::Debug(x) => return x.run(&context),

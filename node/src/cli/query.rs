@@ -1,10 +1,11 @@
 //! `virtengine query`: each command is one gRPC path, asked over the node's RPC and printed as JSON or YAML.
 
-use super::Context;
+use super::{Context, statement};
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use client::rpc::Rpc;
 use client::tx;
+use proto::virtengine::base::v1 as base;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
@@ -102,6 +103,15 @@ pub struct Filter {
 }
 
 #[derive(Args, Default)]
+pub struct OrderFilter {
+    #[command(flatten)]
+    filter: Filter,
+    /// key=value that orders require of a provider; of several, all
+    #[arg(long = "attribute", value_name = "KEY=VALUE")]
+    attributes: Vec<String>,
+}
+
+#[derive(Args, Default)]
 pub struct ProviderFilter {
     #[command(flatten)]
     filter: Filter,
@@ -128,7 +138,7 @@ pub struct BidId {
     #[command(flatten)]
     order: OrderId,
     #[arg(long)]
-    provider: String,
+    pub provider: String,
 }
 
 #[derive(Subcommand)]
@@ -256,7 +266,7 @@ pub enum Market {
     #[command(subcommand)]
     Lease(Lease),
     /// As `order list`
-    Orders(Filter),
+    Orders(OrderFilter),
     /// As `bid list`
     Bids(ProviderFilter),
     /// As `lease list`
@@ -274,7 +284,7 @@ pub enum Market {
 
 #[derive(Subcommand)]
 pub enum Order {
-    List(Filter),
+    List(OrderFilter),
     Get(OrderId),
 }
 
@@ -303,6 +313,17 @@ pub enum Escrow {
         #[command(flatten)]
         pages: Pages,
     },
+    /// What a lease has reserved and been paid, and where its next usage record starts
+    Payment(BidId),
+    /// Every movement of money of a tenant's deployments or of a provider, from events: also of what has left the state
+    Statement(statement::Filter),
+    /// What a provider was paid for usage, lease by lease, from events
+    Income {
+        #[arg(long)]
+        provider: String,
+        #[command(flatten)]
+        heights: statement::Heights,
+    },
     Params,
 }
 
@@ -322,6 +343,14 @@ impl Filter {
     }
 }
 
+impl OrderFilter {
+    fn fields(&self) -> Value {
+        let mut fields = self.filter.fields();
+        fields["attributes"] = json!(self.attributes);
+        fields
+    }
+}
+
 impl ProviderFilter {
     fn fields(&self) -> Value {
         let mut fields = self.filter.fields();
@@ -337,10 +366,15 @@ impl OrderId {
 }
 
 impl BidId {
-    fn fields(&self) -> Value {
+    pub fn fields(&self) -> Value {
         let mut fields = self.order.fields();
         fields["provider"] = json!(self.provider);
         fields
+    }
+
+    pub fn wire(&self) -> base::BidId {
+        let OrderId { owner, dseq, gseq, oseq } = &self.order;
+        base::BidId { owner: owner.clone(), dseq: *dseq, gseq: *gseq, oseq: *oseq, provider: self.provider.clone() }
     }
 }
 
@@ -436,6 +470,19 @@ impl Query {
                     "/virtengine.escrow.v1.Query/Accounts",
                     json!({ "owner": owner, "provider": provider, "dseq": dseq, "pagination": pages.json() }),
                 ),
+                Escrow::Payment(id) => {
+                    let mut lease = send(&rpc, "/virtengine.market.v1.Query/Lease", id.fields()).await?;
+                    context.print(&json!({ "payments": lease["payments"].take() }));
+                    return Ok(());
+                }
+                Escrow::Statement(filter) => {
+                    context.print(&statement::statement(&rpc, filter).await?);
+                    return Ok(());
+                }
+                Escrow::Income { provider, heights } => {
+                    context.print(&statement::income(&rpc, provider, heights).await?);
+                    return Ok(());
+                }
                 Escrow::Params => ask("/virtengine.escrow.v1.Query/Params", json!({})),
             },
         };

@@ -1,15 +1,18 @@
 //! `virtengine tx`: messages from flags, then one way to estimate, sign, send and wait.
 
-use super::context::{Context, read};
-use super::usage;
+use super::context::Context;
+use super::envelope::{provider_key, seal};
+use super::query::send;
+use super::{sdl, usage};
 use anyhow::{Context as _, anyhow, bail};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use clap::{Args, Subcommand, ValueEnum};
 use client::address::{Address, Prefix};
+use client::envelope;
 use client::keyring::{Keyring, Record, parse_recipient_key};
 use client::rpc::Rpc;
-use client::sdl::Sdl;
+use client::sdl::canonical_json;
 use client::tx::{Signer, Unsigned, account, any, broadcast, public_key, wait};
 use proto::Any;
 use proto::cosmos::bank::v1beta1::MsgSend;
@@ -17,8 +20,9 @@ use proto::cosmos::base::v1beta1::Coin;
 use proto::virtengine::base::v1::{Attribute, BidId, DeploymentId};
 use proto::virtengine::{deployment::v1 as d, encryption::v1 as k, escrow::v1 as e, market::v1 as m, provider::v1 as p};
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 const DEFAULT_GAS_ADJUSTMENT: f64 = 1.5;
 const DEFAULT_GAS_PRICES: &str = "0.025uve";
@@ -307,6 +311,21 @@ pub enum Market {
     Bid(Bid),
     #[command(subcommand)]
     Lease(Lease),
+    #[command(subcommand)]
+    Manifest(Manifest),
+}
+
+#[derive(Subcommand)]
+pub enum Manifest {
+    /// Seal a deployment file's manifest to the provider of a lease, and put it on the lease
+    Send {
+        /// The file that the deployment was made from
+        file: PathBuf,
+        #[command(flatten)]
+        id: Id,
+        #[command(flatten)]
+        flags: TxFlags,
+    },
 }
 
 #[derive(Subcommand)]
@@ -479,7 +498,7 @@ impl Tx {
             Tx::Provider(x) => x.build(context)?,
             Tx::Encryption(x) => x.build(context)?,
             Tx::Deployment(x) => x.build(context)?,
-            Tx::Market(x) => x.build(context)?,
+            Tx::Market(x) => x.build(context, &rpc).await?,
             Tx::Escrow(x) => x.build(context, &rpc).await?,
         };
         flags.send(context, &rpc, from, messages).await
@@ -568,21 +587,12 @@ impl Encryption {
     }
 }
 
-/// A deployment file that is in order; otherwise an error with every mistake, a line each.
-fn sdl(file: &std::path::Path) -> anyhow::Result<Sdl> {
-    let text = read(file)?;
-    Sdl::parse(&text).map_err(|problems| {
-        let lines: Vec<String> = problems.iter().map(|p| p.in_file(file.display())).collect();
-        anyhow!("{}", lines.join("\n"))
-    })
-}
-
 impl Deployment {
     fn build(self, context: &Context) -> anyhow::Result<Built> {
         Ok(match self {
             Deployment::Create { file, deposit, dseq, flags } => {
                 let deposit = coin("--deposit", &deposit)?;
-                let sdl = sdl(&file)?;
+                let sdl = sdl::parse(&file)?;
                 let groups = super::usage::group_specs(&sdl, &file)?;
                 let from = signer(context, flags.from.as_deref())?;
                 let (owner, hash) = (from.address.clone(), sdl.manifest_hash().to_vec());
@@ -590,7 +600,7 @@ impl Deployment {
                 (flags, from, vec![any(&msg)])
             }
             Deployment::Update { file, dseq, flags } => {
-                let hash = sdl(&file)?.manifest_hash().to_vec();
+                let hash = sdl::parse(&file)?.manifest_hash().to_vec();
                 let from = signer(context, flags.from.as_deref())?;
                 let msg = d::MsgUpdateDeployment { owner: from.address.clone(), dseq, hash };
                 (flags, from, vec![any(&msg)])
@@ -620,7 +630,7 @@ impl Deployment {
 }
 
 impl Market {
-    fn build(self, context: &Context) -> anyhow::Result<Built> {
+    async fn build(self, context: &Context, rpc: &Rpc) -> anyhow::Result<Built> {
         Ok(match self {
             Market::Bid(Bid::Create { id, price, deposit, flags }) => {
                 let (price, deposit) = (coin("--price", &price)?, coin("--deposit", &deposit)?);
@@ -650,6 +660,10 @@ impl Market {
                 let msg = m::MsgCloseLease { owner: from.address.clone(), lease_id: Some(lease_id), reoffer };
                 (flags, from, vec![any(&msg)])
             }
+            Market::Manifest(Manifest::Send { file, id, flags }) => {
+                let (from, message) = manifest(context, rpc, &file, &id, &flags).await?;
+                (flags, from, vec![message])
+            }
             Market::Lease(Lease::Reclaim { id, flags }) => {
                 let from = signer(context, flags.from.as_deref())?;
                 let lease_id = id.wire(None, Some(&from.address))?;
@@ -658,6 +672,31 @@ impl Market {
             }
         })
     }
+}
+
+/// The message that puts a manifest on a lease, sealed to the provider's key and the tenant's own.
+async fn manifest(context: &Context, rpc: &Rpc, file: &Path, id: &Id, flags: &TxFlags) -> anyhow::Result<(From, Any)> {
+    let sdl = sdl::parse(file)?;
+    let from = signer(context, flags.from.as_deref())?;
+    let lease_id = id.wire(Some(&from.address), None)?;
+    let asked = json!({ "owner": lease_id.owner, "dseq": lease_id.dseq });
+    let deployment = send(rpc, "/virtengine.deployment.v1.Query/Deployment", asked).await?;
+    let promised = deployment["deployment"]["hash"].as_str().and_then(|h| BASE64_STANDARD.decode(h).ok()).unwrap_or_default();
+    if promised != sdl.manifest_hash() {
+        bail!(
+            "{}: its manifest's hash is {}, the deployment's is {}: send the file that the deployment was made from, or announce \
+             this one with tx deployment update",
+            file.display(),
+            hex::encode(sdl.manifest_hash()),
+            hex::encode(promised)
+        );
+    }
+    let bound = envelope::Context { chain_id: context.chain_id(rpc).await?, lease_id: (&lease_id).try_into()? };
+    let recipients = vec![provider_key(rpc, &lease_id.provider).await?, from.keyring.x25519_public(&from.record.name)?];
+    let text = Zeroizing::new(canonical_json(&sdl.manifest()).into_bytes());
+    let envelope = Some(seal(&text, &bound, recipients)?);
+    let message = any(&m::MsgSendManifest { owner: from.address.clone(), lease_id: Some(lease_id), envelope });
+    Ok((from, message))
 }
 
 impl Escrow {
@@ -682,8 +721,9 @@ impl Escrow {
             Escrow::SubmitUsage { file, flags } => {
                 let records = usage::records(rpc, &file).await?;
                 let from = signer(context, flags.from.as_deref())?;
-                let msg = e::MsgSubmitUsage { signer: from.address.clone(), records };
-                (flags, from, vec![any(&msg)])
+                let message = |part: &[e::UsageRecord]| any(&e::MsgSubmitUsage { signer: from.address.clone(), records: part.to_vec() });
+                let messages = records.chunks(usage::MAX_RECORDS).map(message).collect();
+                (flags, from, messages)
             }
         })
     }

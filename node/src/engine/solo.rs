@@ -44,6 +44,7 @@ use crate::abci::LastWord;
 mod json;
 mod mempool;
 mod rpc;
+mod search;
 mod store;
 #[cfg(test)]
 mod tests;

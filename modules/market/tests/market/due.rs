@@ -98,6 +98,9 @@ fn a_message_after_the_grace_period_finds_the_lease_closed_before_the_block_ends
     let mut w = World::new();
     let id = dry(&mut w);
     w.time += 10 * MINUTE;
+    let shown = w.lease(id).lease.expect("shown");
+    assert_eq!((shown.state(), shown.reason(), shown.closed_at), (lease::State::Closed, Reason::InsufficientFunds, at(w.time)));
+    assert_eq!(w.group_state(id.deployment(), 1), group::State::Paused);
     let msg = m::MsgCloseLease { owner: alice().to_string(), lease_id: Some(id.into()), reoffer: false };
     assert_eq!(w.refused(|w, ctx| w.market.close_lease(ctx, msg)), format!("lease {id} is closed: expected active"));
 }
@@ -262,6 +265,39 @@ fn an_item_that_errs_is_set_aside_with_an_event_and_stops_nothing_else() {
     let mut ctx = w.ctx();
     w.market.end_block(&mut ctx).expect("it is not fatal");
     assert!(ctx.take_events().is_empty(), "it is not tried again");
+}
+
+#[test]
+fn a_key_and_an_account_whose_rows_cannot_be_read_are_set_aside_and_stop_nothing_else() {
+    let mut w = World::new();
+    let register = |w: &mut World, owner: kernel::Address, byte: u8| {
+        let msg = k::MsgRegisterRecipientKey {
+            owner: owner.to_string(),
+            algorithm: encryption::ALGORITHM.into(),
+            public_key: vec![byte; 32],
+            expires_at: at(START + MINUTE),
+            ..Default::default()
+        };
+        w.ok(|w, ctx| w.encryption.register(ctx, msg)).fingerprint
+    };
+    let (broken, _) = (register(&mut w, alice(), 42), register(&mut w, bob(), 43));
+    let lease = short_of_money(&mut w);
+    let (mut key, mut account) = (vec![0, 6, 1], vec![0, 4, 1]);
+    (alice(), kernel::Text(broken.clone())).put(&mut key);
+    escrow::AccountId::Deployment(lease.deployment()).put(&mut account);
+    w.base.apply([(key, None), (account, Some(vec![0xff]))].into());
+    w.time += 5 * MINUTE;
+    for stuck in [2, 0] {
+        let mut ctx = w.ctx();
+        w.market.end_block(&mut ctx).expect("it is not fatal");
+        w.events = ctx.take_events();
+        w.base.apply(ctx.into_writes());
+        assert_eq!((w.count_events("EventItemStuck"), w.count_events("EventRecipientKeyExpired")), (stuck, stuck / 2));
+    }
+    let stuck = w.market.export_genesis(&w.view()).expect("the state can be exported")["stuck"].clone();
+    let named = |i: usize| (stuck[i]["queue"].clone(), stuck[i]["item"].clone());
+    assert_eq!(named(0), ("due_accounts".into(), lease.deployment().to_string().into()));
+    assert_eq!(named(1), ("recipient_keys".into(), format!("{}/{broken}", alice()).into()));
 }
 
 #[test]

@@ -53,6 +53,9 @@ fn a_missing_section_means_the_defaults_of_the_design() {
         (&json!(20), &json!(65536), &json!(10000))
     );
     assert_eq!((&params["min_lease_time"], &params["manifest_timeout"]), (&json!("600s"), &json!("300s")));
+    let params = &document["provider"]["params"];
+    assert_eq!((&params["min_deposit"]["amount"], &params["max_attributes"]), (&json!("1000000000"), &json!(100)));
+    assert_eq!(document["encryption"]["params"]["max_keys_per_account"], json!(16));
     let params = &document["deployment"]["params"];
     assert_eq!(params["min_deposit"], json!({"denom": "uve", "amount": "500000"}));
     assert_eq!((&params["max_groups"], &params["max_resources_per_group"]), (&json!(20), &json!(20)));
@@ -70,6 +73,16 @@ fn parameters_that_break_a_rule_are_refused_by_name() {
         ("market", json!({"closed_retention": "86400s"}), "params.closed_retention: expected more than depletion_grace"),
         ("market", json!({"order_ttl": "-1s"}), "params.order_ttl: expected whole milliseconds"),
         ("market", json!({"bid_min_deposit": {"denom": "atom", "amount": "5"}}), "params.bid_min_deposit: expected at least 1uve"),
+        ("market", json!({"max_envelope_bytes": 1 << 21}), "params.max_envelope_bytes: expected 1 to 1048576, got 2097152"),
+        ("escrow", json!({"max_depositors": 101}), "genesis: escrow: params: max_depositors: expected 2 to 100, got 101"),
+        ("escrow", json!({"min_usage_interval": "86401s"}), "genesis: escrow: params: usage_cutoff: expected at least min_usage_interval"),
+        ("escrow", json!({"min_runway": "35s"}), "genesis: escrow: params: final_usage_window: expected at most 100 × min_runway"),
+        ("escrow", json!({"min_topup": {"denom": "atom", "amount": "1"}}), "genesis: escrow: params: min_topup: expected an amount in uve"),
+        ("escrow", json!({"depletion_grace": "0s"}), "genesis: escrow: params: depletion_grace: expected whole milliseconds"),
+        ("provider", json!({"max_auditors": 1001}), "params.max_auditors: expected 1 to 1000, got 1001"),
+        ("provider", json!({"min_deposit": {"denom": "uve", "amount": "0"}}), "params.min_deposit: expected at least 1uve, got 0uve"),
+        ("provider", json!({"default_attributes": [{"key": "", "value": "x"}]}), "params.default_attributes: a key is empty"),
+        ("encryption", json!({"max_keys_per_account": 129}), "params.max_keys_per_account: expected 1 to 128, got 129"),
         ("deployment", json!({"max_groups": 1001}), "params.max_groups: expected 1 to 1000, got 1001"),
         ("deployment", json!({"min_deposit": {"denom": "uve", "amount": "0"}}), "params.min_deposit: expected at least 1uve"),
     ];
@@ -143,5 +156,5 @@ fn an_open_lease_takes_less_than_two_kilobytes_of_state() {
     }
     let [rows, indexes] = [KIND_ROW, KIND_INDEX].map(|kind| (size(&w, kind) - before[kind as usize]) / 10);
     println!("{rows} bytes of rows and {indexes} of indexes");
-    assert!(rows + indexes < 2048, "{rows} bytes of rows and {indexes} of indexes");
+    assert!(rows + indexes < 2000, "{rows} bytes of rows and {indexes} of indexes");
 }

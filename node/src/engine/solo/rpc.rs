@@ -1,11 +1,11 @@
 //! The JSON-RPC methods that the command line, the provider daemon and simple clients need, as CometBFT 0.38 answers
 //! them: POST with JSON-RPC at `/`, GET with query parameters at `/method` (quotes have to be percent-encoded there).
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, ops::RangeInclusive, sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
-    extract::{DefaultBodyLimit, Path, Query, State},
+    extract::{DefaultBodyLimit, Path, Query as UriQuery, State},
     http::StatusCode,
     response::{IntoResponse, Response},
     routing::get,
@@ -19,7 +19,11 @@ use tendermint_abci::Application;
 use tendermint_proto::v0_38::abci::{ExecTxResult, RequestQuery};
 use tokio::sync::watch;
 
-use super::{BLOCK_PROTOCOL, COMETBFT_VERSION, Chain, P2P_PROTOCOL, call, json, request_info, store::TxHash};
+use super::{
+    BLOCK_PROTOCOL, COMETBFT_VERSION, Chain, P2P_PROTOCOL, call, json, request_info,
+    search::Query,
+    store::{Block, TxHash},
+};
 
 /// `rpc.max_body_bytes` of CometBFT.
 const MAX_BODY: usize = 1_000_000;
@@ -35,10 +39,12 @@ const METHODS: &[(&str, &[&str])] = &[
     ("abci_query", &["path", "data", "height", "prove"]),
     ("block", &["height"]),
     ("block_results", &["height"]),
+    ("block_search", &["query", "page", "per_page", "order_by"]),
     ("broadcast_tx_async", &["tx"]),
     ("broadcast_tx_commit", &["tx"]),
     ("broadcast_tx_sync", &["tx"]),
     ("genesis", &[]),
+    ("header", &["height"]),
     ("health", &[]),
     ("num_unconfirmed_txs", &[]),
     ("status", &[]),
@@ -74,7 +80,7 @@ async fn list() -> String {
 async fn by_uri<A: Application>(
     State(chain): State<Arc<Chain<A>>>,
     Path(method): Path<String>,
-    Query(params): Query<HashMap<String, String>>,
+    UriQuery(params): UriQuery<HashMap<String, String>>,
 ) -> Response {
     if !METHODS.iter().any(|(name, _)| *name == method) {
         return (StatusCode::NOT_FOUND, "404 page not found\n").into_response();
@@ -332,8 +338,11 @@ impl<A: Application> Chain<A> {
             }
             "block" => {
                 let height = self.height_of(params)?;
-                let block = self.store.read().block(height)?;
-                block.map(|b| json::block(&b)).ok_or_else(|| Error::internal(format!("no block {height}")))
+                Ok(json::block(&self.block(height)?))
+            }
+            "header" => {
+                let height = self.height_of(params)?;
+                Ok(json!({"header": json::block(&self.block(height)?)["block"]["header"].take()}))
             }
             "block_results" => {
                 let height = self.height_of(params)?;
@@ -368,13 +377,24 @@ impl<A: Application> Chain<A> {
             }
             "tx_search" => {
                 refuse_proof(params)?;
-                let hash = hash_in(&params.text("query")?)?;
-                if let Some(page) = params.number("page")?.filter(|page| *page != 1) {
-                    return Err(Error::internal(format!("page should be within [1, 1] range, given {page}")));
+                let query = Query::parse(&params.text("query")?).map_err(Error::internal)?;
+                let mut found = self.search_txs(&query)?;
+                if descending(params, "asc")? {
+                    found.reverse();
                 }
-                let found = self.committed_bytes(&hash)?;
-                let txs: Vec<_> = found.iter().map(|found| tx(&hash, found)).collect();
-                Ok(json!({"txs": txs, "total_count": txs.len().to_string()}))
+                let (page, total) = page(params, found)?;
+                let txs: Vec<_> = page.iter().map(|found| tx(&Sha256::digest(&found.tx), found)).collect();
+                Ok(json!({"txs": txs, "total_count": total}))
+            }
+            "block_search" => {
+                let query = Query::parse(&params.text("query")?).map_err(Error::internal)?;
+                let mut found = self.search_blocks(&query)?;
+                if descending(params, "desc")? {
+                    found.reverse();
+                }
+                let (page, total) = page(params, found)?;
+                let blocks = page.into_iter().map(|height| self.block(height).map(|b| json::block(&b)));
+                Ok(json!({"blocks": blocks.collect::<Result<Vec<_>, _>>()?, "total_count": total}))
             }
             "unconfirmed_txs" => Ok(self.unconfirmed(Some(params.number("limit")?.unwrap_or(PER_PAGE)))),
             "validators" => {
@@ -409,6 +429,44 @@ impl<A: Application> Chain<A> {
             return Err(Error::internal(format!("height {height} is not available, lowest height is {first}")));
         }
         Ok(())
+    }
+
+    fn block(&self, height: i64) -> Result<Block, Error> {
+        self.store.read().block(height)?.ok_or_else(|| Error::internal(format!("no block {height}")))
+    }
+
+    /// The committed blocks that a query may look at.
+    fn heights(&self, query: &Query) -> RangeInclusive<i64> {
+        self.first.max(*query.heights.start())..=self.state.read().height.min(*query.heights.end())
+    }
+
+    fn search_txs(&self, query: &Query) -> Result<Vec<Committed>, Error> {
+        let mut found = Vec::new();
+        if let Some(hash) = &query.hash {
+            let one = self.committed_bytes(hash)?;
+            found.extend(one.filter(|one| query.heights.contains(&one.height) && query.accepts(&one.result.events)));
+            return Ok(found);
+        }
+        for height in self.heights(query) {
+            let Some(results) = self.store.read().result(height)? else { continue };
+            let matching: Vec<_> = results.tx_results.into_iter().enumerate().filter(|(_, r)| query.accepts(&r.events)).collect();
+            if matching.is_empty() {
+                continue;
+            }
+            let txs = self.block(height)?.txs;
+            let committed = |(index, result): (usize, _)| Some(Committed { height, index, tx: txs.get(index)?.clone(), result });
+            found.extend(matching.into_iter().filter_map(committed));
+        }
+        Ok(found)
+    }
+
+    fn search_blocks(&self, query: &Query) -> Result<Vec<i64>, Error> {
+        let mut found = Vec::new();
+        for height in self.heights(query) {
+            let result = self.store.read().result(height)?;
+            found.extend(result.filter(|r| query.accepts(&r.events)).map(|_| height));
+        }
+        Ok(found)
     }
 
     fn committed_bytes(&self, hash: &[u8]) -> Result<Option<Committed>, Error> {
@@ -503,11 +561,23 @@ fn refuse_proof(params: &Params) -> Result<(), Error> {
     Ok(())
 }
 
-/// The hash in `tx.hash='…'`, the one search there is.
-fn hash_in(query: &str) -> Result<Vec<u8>, Error> {
-    let hash = || {
-        let value = query.trim().strip_prefix("tx.hash")?.trim_start().strip_prefix('=')?.trim();
-        hex::decode(value.strip_prefix('\'')?.strip_suffix('\'')?).ok()
-    };
-    hash().ok_or_else(|| Error::internal(format!("the solo engine searches for tx.hash='HEX' alone, got {query:?}; use CometBFT")))
+/// The order that is asked for; CometBFT's default differs from method to method.
+fn descending(params: &Params, default: &str) -> Result<bool, Error> {
+    match params.text("order_by")?.as_str() {
+        "" => Ok(default == "desc"),
+        "asc" => Ok(false),
+        "desc" => Ok(true),
+        _ => Err(Error::internal("expected order_by to be either `asc` or `desc` or empty")),
+    }
+}
+
+/// The page that is asked for, and how many there are in all.
+fn page<T>(params: &Params, all: Vec<T>) -> Result<(Vec<T>, String), Error> {
+    let size = params.number("per_page")?.filter(|size| *size > 0).unwrap_or(PER_PAGE).min(MAX_PER_PAGE) as usize;
+    let (total, pages) = (all.len(), all.len().div_ceil(size).max(1));
+    let page = params.number("page")?.unwrap_or(1);
+    match usize::try_from(page).ok().filter(|page| (1..=pages).contains(page)) {
+        Some(page) => Ok((all.into_iter().skip((page - 1) * size).take(size).collect(), total.to_string())),
+        None => Err(Error::internal(format!("page should be within [1, {pages}] range, given {page}"))),
+    }
 }

@@ -428,6 +428,32 @@ fn answers_have_the_shape_of_those_of_cometbft() {
     });
 }
 
+#[test]
+fn transactions_are_found_by_their_events_page_by_page() {
+    let home = home(&[validator_json(0)]);
+    running(home.path(), KeyValues::default(), |address| {
+        let heights: Vec<Value> =
+            ["YT1i", "Yz1k", "YT1j"].iter().map(|tx| ask(address, "broadcast_tx_commit", json!({"tx": tx}))["height"].clone()).collect();
+        let search = |query: &str, more: Value| {
+            let mut params = more;
+            params["query"] = query.into();
+            let found = ask(address, "tx_search", params);
+            let txs = found["txs"].as_array().unwrap().iter().map(|tx| tx["height"].clone()).collect::<Vec<_>>();
+            (txs, found["total_count"].as_str().unwrap().to_owned())
+        };
+        let [first, _, last] = &heights[..] else { panic!("{heights:?}") };
+        assert_eq!(search("app.key='a'", json!({})), (vec![first.clone(), last.clone()], "2".into()));
+        assert_eq!(search("app.key CONTAINS 'a'", json!({"order_by": "desc", "per_page": "1"})), (vec![last.clone()], "2".into()));
+        assert_eq!(search("app.key EXISTS", json!({"page": "2", "per_page": "2"})), (vec![last.clone()], "3".into()));
+        let after = format!("app.key='a' AND tx.height > {}", first.as_str().unwrap());
+        assert_eq!(search(&after, json!({})), (vec![last.clone()], "1".into()));
+        assert_eq!(ask(address, "block_search", json!({"query": "app.key EXISTS"}))["total_count"], "0", "events of the block itself");
+        let two = ask(address, "block_search", json!({"query": "block.height <= 2", "order_by": "asc"}));
+        assert_eq!((&two["total_count"], &two["blocks"][1]["block"]["header"]["height"]), (&json!("2"), &json!("2")));
+        assert_eq!(ask(address, "header", json!({"height": "2"}))["header"], two["blocks"][1]["block"]["header"]);
+    });
+}
+
 type Map = serde_json::Map<String, Value>;
 
 #[test]
@@ -481,7 +507,8 @@ fn mistakes_are_answered_as_cometbft_answers_them() {
             ("block_results", json!({"height": "-1"}), -32603, "height must be greater than 0"),
             ("abci_query", json!({"data": "0x61"}), -32602, "data: expected a string of hex"),
             ("broadcast_tx_sync", json!({"tx": "YT1i"}), -32603, "tx already exists in cache"),
-            ("tx_search", json!({"query": "tx.height=1"}), -32603, "searches for tx.hash='HEX' alone"),
+            ("tx_search", json!({"query": "tx.height~1"}), -32603, "expected tx.hash='HEX', tx.height"),
+            ("block_search", json!({"query": "block.height=1", "order_by": "up"}), -32603, "expected order_by to be either"),
             ("tx_search", json!({"query": "tx.hash='00'", "page": "7"}), -32603, "page should be within [1, 1] range, given 7"),
             ("tx_search", json!("x"), -32602, "params: expected an object or an array"),
         ] {
