@@ -4,6 +4,8 @@
 #   scripts/bench.sh app    the application alone: µs per transaction by phase
 #   scripts/bench.sh e2e    one validator under signed bank sends, beside CometBFT's kvstore over a unix socket, and the
 #                           Cosmos SDK chain of ../shared/peers where that folder is
+#   scripts/bench.sh market the market: empty blocks over many leases, leases that run dry at one time, the messages of a
+#                           lease's life, long lists; LEASES=1000000 for the largest (default 100000)
 #
 # The same CometBFT, configuration and transaction sizes for all; no WAL or indexer is switched off. Results go to
 # bench/results as JSON, and a table to standard output.
@@ -137,13 +139,15 @@ e2e() {
     size=$(head -1 "$WORK/sends.txt" | base64 -d | wc -c)
     "$BENCH" kvs --count "$((ACCOUNTS * ROUNDS))" --size "$size" "$WORK/kvs.txt"
     # No pipe here: what runs in a subshell is out of clean_up's reach.
-    ours own >>"$WORK/lines"
-    kvstore >>"$WORK/lines"
-    ours stock >>"$WORK/lines"
-    if [[ -d $PEERS/cosmos-sdk ]]; then
-        (cd "$PEERS/cosmos-sdk" && go build -o "$WORK/sdkpeer" .) >&2
-        sdk >>"$WORK/lines"
-    fi
+    {
+        ours own
+        kvstore
+        ours stock
+        if [[ -d $PEERS/cosmos-sdk ]]; then
+            (cd "$PEERS/cosmos-sdk" && go build -o "$WORK/sdkpeer" .) >&2
+            sdk
+        fi
+    } >"$WORK/lines"
     jq -s --arg cometbft "$("$BIN/cometbft" version)" --argjson size "$size" --rawfile config "$WORK/ours/config/config.toml" \
         '{cometbft: $cometbft, transaction_bytes: $size, runs: ., config: $config}' "$WORK/lines" >"$RESULTS/e2e.json"
     jq -r '"| node | tx/s | CPU µs per tx |", "|---|---|---|", (.runs[] | "| \(.name) | \(.tx_per_second) | \(.cpu_us_per_tx | join(" + ")) |")' "$RESULTS/e2e.json" |
@@ -156,5 +160,13 @@ app)
     "$BENCH" app | tee "$RESULTS/app.json"
     ;;
 e2e) e2e ;;
+market)
+    build_bench
+    for what in finalize-market settle-idle expire-storm; do
+        count=()
+        [[ $what == finalize-market ]] || count=(--leases "${LEASES:-100000}")
+        "$BENCH" "$what" "${count[@]}" | tee "$RESULTS/$what.json"
+    done
+    ;;
 *) sed -n '2,/^set -e/{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}" ;;
 esac
