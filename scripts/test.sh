@@ -37,6 +37,7 @@ phase clippy cargo clippy --release --workspace --all-targets -- -D warnings
 phase 'unit and scenario tests' cargo test --release --workspace --exclude e2e
 phase 'go: node/cometbft' in_go_module node/cometbft
 phase 'go: tests/light' in_go_module tests/light
+phase 'go: tests/amino' in_go_module tests/amino
 phase 'end to end' cargo test --release --package e2e -- --nocapture
 
 printf '\n'
