@@ -4,9 +4,11 @@
 mod context;
 mod debug;
 mod genesis;
+mod grants;
 mod init;
 mod keys;
 mod query;
+mod sign;
 mod start;
 mod status;
 mod tx;
