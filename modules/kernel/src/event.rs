@@ -31,7 +31,7 @@ impl Event {
             }
             Event::Marked { event, key, value } => {
                 let (kind, mut attributes) = event.flatten();
-                attributes.push((key.to_string(), value.clone()));
+                attributes.push((key.to_string(), value));
                 (kind, attributes)
             }
         }
