@@ -169,6 +169,8 @@ fn allowances_that_make_no_sense_are_refused() {
     let currency = PeriodicAllowance {
         basic: Some(basic(5, None)),
         period_spend_limit: vec![proto::cosmos::base::v1beta1::Coin { denom: "foo".into(), amount: "1".into() }],
+        period: Some(Duration { seconds: 60, nanos: 0 }),
+        period_reset: at(START),
         ..PeriodicAllowance::default()
     };
     let (codespace, code, log) = refused(&mut chain, 0, vec![allow(0, 2, any(&currency))]);

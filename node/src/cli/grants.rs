@@ -92,6 +92,13 @@ pub enum Authz {
     },
 }
 
+/// So many seconds from now.
+fn after(seconds: i64) -> anyhow::Result<Timestamp> {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
+    let end = i64::try_from(now)?.checked_add(seconds).filter(|_| seconds > 0);
+    Ok(Timestamp { seconds: end.context("--period: expected a number of seconds from 1")?, nanos: 0 })
+}
+
 fn time(text: &str) -> Result<Timestamp, String> {
     parse_time(text).map_err(|e| format!("{e:#}"))
 }
@@ -111,8 +118,7 @@ impl Feegrant {
                         period: Some(Duration { seconds, nanos: 0 }),
                         period_can_spend: period_spend_limit.clone(),
                         period_spend_limit,
-                        // The first period begins with the first use.
-                        period_reset: None,
+                        period_reset: Some(after(seconds)?),
                     });
                 }
                 if !allowed_messages.is_empty() {

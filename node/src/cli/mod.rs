@@ -67,8 +67,9 @@ enum Command {
 impl Cli {
     /// Runs the command and reports what went wrong, as JSON where JSON was asked for.
     pub fn run(self) -> ExitCode {
-        let output = self.global.output;
-        match self.dispatch() {
+        let context = Context::load(self.global.clone());
+        let output = context.as_ref().map_or(self.global.output, |c| Some(c.output));
+        match context.and_then(|context| self.dispatch(context)) {
             Ok(code) => code,
             Err(e) => {
                 match output {
@@ -80,8 +81,7 @@ impl Cli {
         }
     }
 
-    fn dispatch(self) -> anyhow::Result<ExitCode> {
-        let context = Context::load(self.global)?;
+    fn dispatch(self, context: Context) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Init(x) => x.run(&context)?,
             Command::Start(x) => return x.run(context),
