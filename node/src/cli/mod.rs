@@ -65,6 +65,25 @@ enum Command {
 }
 
 impl Cli {
+    /// Reads the command line and runs it; a mistake in it is told as JSON where JSON was asked for.
+    pub fn start() -> ExitCode {
+        let error = match Cli::try_parse() {
+            Ok(cli) => return cli.run(),
+            Err(error) => error,
+        };
+        let args: Vec<String> = std::env::args().collect();
+        let asked = |pair: &[String]| matches!(pair[0].as_str(), "--output" | "-o") && pair[1] == "json";
+        let json = args.windows(2).any(asked)
+            || args.iter().any(|a| a == "--output=json" || a == "-ojson")
+            || std::env::var("VIRTENGINE_OUTPUT").is_ok_and(|v| v == "json");
+        if json && error.use_stderr() {
+            let text = error.to_string();
+            eprintln!("{}", serde_json::json!({ "error": text.trim_start_matches("error: ").trim_end() }));
+            return ExitCode::from(2);
+        }
+        error.exit()
+    }
+
     /// Runs the command and reports what went wrong, as JSON where JSON was asked for.
     pub fn run(self) -> ExitCode {
         let context = Context::load(self.global.clone());

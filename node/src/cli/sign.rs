@@ -392,7 +392,12 @@ async fn validate(context: &Context, rpc: &Rpc, tx: &Tx, numbers: &Numbers) -> a
         let known = !numbers.offline || (numbers.account_number.is_some() && numbers.sequence.is_some());
         let mut valid = None;
         if known && in_order {
-            let data = SignerData { sequence: info.sequence, ..numbers.data(context, rpc, &own).await? };
+            let known = numbers.data(context, rpc, &own).await?;
+            if known.sequence != info.sequence {
+                row["expected_sequence"] = json!(known.sequence.to_string());
+                good = false;
+            }
+            let data = SignerData { sequence: info.sequence, ..known };
             valid = Some(holds(tx, info, tx.signatures.get(index).map(Vec::as_slice).unwrap_or_default(), &data)?);
         }
         row["valid"] = json!(valid);

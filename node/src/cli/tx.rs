@@ -11,7 +11,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use client::address::{Address, Prefix};
 use client::keyring::{AccountKey, Keyring, KeyringError, Record, parse_recipient_key};
 use client::keys::PublicKey;
-use client::rpc::{Broadcast, Rpc};
+use client::rpc::{Broadcast, Rpc, RpcError};
 use client::sdl::Sdl;
 use client::sign::{encode, key_any};
 use client::tx::{TxError, any, broadcast, public_key, wait};
@@ -774,6 +774,16 @@ impl TxFlags {
             }
             match broadcast(rpc, &encode(&tx), self.mode(context)? != Mode::Async).await {
                 // Other transactions of the account are in flight: the mempool knows the next number.
+                // The same transaction is in flight already: this is to be another one.
+                Err(TxError::Rpc(RpcError::Node { message, data: details, .. }))
+                    if self.numbers.sequence.is_none()
+                        && attempts < RESIGN
+                        && self.mode(context)? != Mode::Block
+                        && format!("{message} {details}").contains("already exists in cache") =>
+                {
+                    attempts += 1;
+                    data.sequence += 1;
+                }
                 Err(TxError::Refused { code: 32, log, .. }) if self.numbers.sequence.is_none() && attempts < RESIGN => {
                     attempts += 1;
                     match expected_sequence(&log) {
@@ -806,6 +816,8 @@ impl TxFlags {
         let gas = self.gas.clone().or(context.gas.clone()).unwrap_or_else(|| "auto".into());
         let gas_limit = if self.dry_run || (gas == "auto" && !self.offline()) {
             let key = from.record.as_ref().map(|r| key_any(&r.public_key));
+            // To move a fee takes gas as well, however small it is.
+            self.set_fee(context, tx, 1)?;
             let used = sign::simulate(rpc, tx, key, self.numbers.sequence).await?;
             let limit = (used as f64 * self.factor(context)?).ceil() as u64;
             eprintln!("gas estimate: {limit}");
@@ -815,6 +827,10 @@ impl TxFlags {
         } else {
             gas.parse().with_context(|| format!("--gas {gas:?}: expected a number or auto"))?
         };
+        self.set_fee(context, tx, gas_limit)
+    }
+
+    fn set_fee(&self, context: &Context, tx: &mut SdkTx, gas_limit: u64) -> anyhow::Result<()> {
         let amount = match &self.fees {
             Some(fees) => coins("--fees", fees)?,
             None => {
