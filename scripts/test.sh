@@ -42,6 +42,7 @@ phase 'unit and scenario tests' cargo test --release --workspace --exclude e2e
 phase 'go: node/cometbft' in_go_module node/cometbft
 phase 'go: tests/light' in_go_module tests/light
 phase 'envelopes and libsodium' with_libsodium
+phase 'go: tests/amino' in_go_module tests/amino
 phase 'end to end' cargo test --release --package e2e -- --nocapture
 
 printf '\n'

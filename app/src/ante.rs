@@ -2,17 +2,12 @@
 //! SDK v0.53, so that a transaction with two faults gets the answer that clients know.
 
 use crate::Modules;
-use crate::tx::{CheckedTx, GasPrices, SIGN_MODE_DIRECT};
+use crate::signing::{self, Key, Signed};
+use crate::tx::{CheckedTx, GasPrices, Signer};
 use crate::verify::{Claim, Task, Verifier};
 use auth::{Account, FEE_COLLECTOR};
 use kernel::{Address, Ctx, Error, View, cost, module_address};
-use prost::Message;
-use proto::Any;
-use ripemd::Ripemd160;
-use sha2::{Digest, Sha256};
 use std::collections::HashSet;
-
-const SECP256K1: &str = "/cosmos.crypto.secp256k1.PubKey";
 
 /// How far the checks go.
 pub enum Mode<'a> {
@@ -43,126 +38,179 @@ pub fn run(on: &Modules, ctx: &mut Ctx, tx: &CheckedTx, mode: &Mode, verifier: &
     if let Mode::Check(prices) | Mode::Recheck(prices) = mode {
         prices.check(&tx.fee)?;
     }
-    let mut payer = on
-        .auth
-        .account(ctx, &tx.fee_payer)?
-        .ok_or_else(|| Error::new("sdk", 9, format!("fee payer address: {} does not exist: unknown address", tx.fee_payer)))?;
     let coins = bank::types::parse_coins(&tx.fee.amount)
         .map_err(|e| Error::new("sdk", 13, format!("invalid fee amount: {e}: insufficient fee")))?;
-    if !coins.is_empty() {
-        on.bank.send_with_message(ctx, &tx.fee_payer, &module_address(FEE_COLLECTOR), &coins).map_err(Error::from)?;
+    let no_payer = |payer| Error::new("sdk", 9, format!("fee payer address: {payer} does not exist: unknown address"));
+    let from = deduct_from(on, ctx, tx, &coins)?;
+    let mut payer = None;
+    if from == tx.fee_payer {
+        payer = Some(on.auth.account(ctx, &from)?.ok_or_else(|| no_payer(from))?);
+    } else if on.auth.kind(ctx, &from)?.is_none() {
+        return Err(no_payer(from));
     }
-    let fee = coins.iter().map(|(denom, amount)| format!("{amount}{denom}")).collect::<Vec<_>>().join(",");
-    ctx.emit_plain("tx", vec![("fee", fee), ("fee_payer", tx.fee_payer.to_string())]);
+    if !coins.is_empty() {
+        on.bank.send_with_message(ctx, &from, &module_address(FEE_COLLECTOR), &coins).map_err(Error::from)?;
+    }
+    let fee = bank::types::coins_text(&coins);
+    ctx.emit_plain("tx", vec![("fee", fee), ("fee_payer", from.to_string())]);
 
-    if tx.signers.len() as u64 > params.tx_sig_limit {
-        let log = format!("signatures: {}, limit: {}: maximum number of signatures exceeded", tx.signers.len(), params.tx_sig_limit);
+    let simulate = matches!(mode, Mode::Simulate);
+    let mut accounts = Vec::with_capacity(tx.signers.len());
+    for (index, signer) in tx.signers.iter().enumerate() {
+        let paid = if signer.address == tx.fee_payer { payer.take() } else { None };
+        let mut account = match paid {
+            Some(account) => account,
+            None => on
+                .auth
+                .account(ctx, &signer.address)?
+                .ok_or_else(|| Error::new("sdk", 9, format!("account {} does not exist: unknown address", signer.address)))?,
+        };
+        let key = signing_key(&mut account, signer, index, simulate)?;
+        accounts.push((account, key));
+    }
+    let count: u64 = tx.signers.iter().zip(&accounts).map(|(s, (_, key))| if s.public_key.is_some() { key.count() } else { 0 }).sum();
+    if count.max(tx.signers.len() as u64) > params.tx_sig_limit {
+        let log = format!("signatures: {count}, limit: {}: maximum number of signatures exceeded", params.tx_sig_limit);
         return Err(Error::new("sdk", 15, log));
     }
-    let mut claims = Vec::with_capacity(tx.signers.len());
-    for (index, signer) in tx.signers.iter().enumerate() {
-        let mut account = if signer.address == tx.fee_payer {
-            std::mem::replace(&mut payer, Account::new(signer.address, 0))
-        } else {
-            on.auth
-                .account(ctx, &signer.address)?
-                .ok_or_else(|| Error::new("sdk", 9, format!("account {} does not exist: unknown address", signer.address)))?
-        };
-        if account.pub_key.is_none() {
-            account.pub_key = public_key(tx, index, matches!(mode, Mode::Simulate))?;
+    let cost = params.sig_verify_cost_secp256k1.max(cost::SIGNATURE);
+    for (signer, (_, key)) in tx.signers.iter().zip(&accounts) {
+        if simulate && signer.signed.is_incomplete() {
+            // The bytes that the signature will take, as many as the SDK expects.
+            let factor = if matches!(key, Key::Multi { .. }) { params.tx_sig_limit } else { 1 };
+            let bytes = (key.amino().len() as u64 + STD_SIGNATURE_BYTES).saturating_mul(factor);
+            ctx.gas().charge(params.tx_size_cost_per_byte.saturating_mul(bytes), "txSize")?;
         }
-        ctx.gas().charge(params.sig_verify_cost_secp256k1.max(cost::SIGNATURE), "ante verify: secp256k1")?;
+        for _ in 0..signatures_to_pay_for(key, &signer.signed) {
+            ctx.gas().charge(cost, "ante verify: secp256k1")?;
+        }
+    }
+
+    let mut claims = Vec::with_capacity(tx.signers.len());
+    for (signer, (account, key)) in tx.signers.iter().zip(&accounts) {
         if signer.sequence != account.sequence {
             let log =
                 format!("account sequence mismatch, expected {}, got {}: incorrect account sequence", account.sequence, signer.sequence);
             return Err(Error::new("sdk", 32, log));
         }
-        if !matches!(mode, Mode::Simulate | Mode::Recheck(_)) {
-            // A genesis transaction is signed before its account has a number.
-            let number = if ctx.height() == 0 { 0 } else { account.number };
-            let task = task(tx, index, &account, number, ctx.chain_id())?;
+        if matches!(mode, Mode::Simulate | Mode::Recheck(_)) {
+            continue;
+        }
+        // A genesis transaction is signed before its account has a number.
+        let number = if ctx.height() == 0 { 0 } else { account.number };
+        let unauthorized = |reason: String| {
+            let chain_id = ctx.chain_id();
+            let what = match signer.signed.is_amino() {
+                true => format!("account number ({number}), sequence ({}) and chain-id ({chain_id})", account.sequence),
+                false => format!("account number ({number}) and chain-id ({chain_id}): ({reason})"),
+            };
+            Error::new("sdk", 4, format!("signature verification failed; please verify {what}: unauthorized"))
+        };
+        for (task, failure) in tasks_of(tx, signer, key, ctx.chain_id(), number).map_err(unauthorized)? {
             let holds = match mode {
                 Mode::Deliver(verified) if verified.contains(&task.claim) => true,
                 _ => verifier.knows(&task.claim) || verifier.verify(&task),
             };
             if !holds {
-                let log = format!(
-                    "signature verification failed; please verify account number ({}) and chain-id ({}): (unable to verify single signer signature): unauthorized",
-                    account.number,
-                    ctx.chain_id()
-                );
-                return Err(Error::new("sdk", 4, log));
+                return Err(unauthorized(failure));
             }
             claims.push(task.claim);
         }
+    }
+    for (signer, (mut account, _)) in tx.signers.iter().zip(accounts) {
         account.sequence =
             account.sequence.checked_add(1).ok_or_else(|| Error::new("sdk", 32, "sequence: no number left: incorrect account sequence"))?;
         on.auth.save(ctx, &account)?;
         ctx.emit_plain("tx", vec![("acc_seq", format!("{}/{}", signer.address, signer.sequence))]);
-    }
-    for signer in &tx.signers {
-        ctx.emit_plain("tx", vec![("signature", base64(&signer.signature))]);
+        for signature in signer.signed.flatten() {
+            ctx.emit_plain("tx", vec![("signature", base64(signature))]);
+        }
     }
     Ok(claims)
 }
 
-/// The key that the transaction brings for a signer whose key the chain does not know yet.
-fn public_key(tx: &CheckedTx, index: usize, simulate: bool) -> Result<Option<Any>, Error> {
-    let signer = &tx.signers[index];
-    let Some(any) = &signer.public_key else {
-        if simulate {
-            return Ok(None);
+/// Bytes of a signature beside its key in the SDK's estimate: the signature itself, tags and lengths.
+const STD_SIGNATURE_BYTES: u64 = 74;
+
+/// Whose money pays the fee: the payer's, or the granter's where an allowance covers it.
+fn deduct_from(on: &Modules, ctx: &mut Ctx, tx: &CheckedTx, fee: &[(String, u128)]) -> Result<Address, Error> {
+    let Some(granter) = tx.fee_granter else { return Ok(tx.fee_payer) };
+    if granter != tx.fee_payer {
+        let messages: Vec<&str> = tx.msgs.iter().map(|(type_url, _)| type_url.as_str()).collect();
+        on.feegrant.use_allowance(ctx, &granter, &tx.fee_payer, fee, &messages).map_err(|e| {
+            let e = Error::from(e);
+            // Running out of gas keeps its own words, which clients know.
+            match e.code {
+                11 if e.codespace == "sdk" => e,
+                _ => Error { log: format!("{granter} does not allow to pay fees for {}: {}", tx.fee_payer, e.log), ..e },
+            }
+        })?;
+    }
+    Ok(granter)
+}
+
+/// The key that an account signs with: the one that it has, or else the one that the transaction brings, which it then has.
+fn signing_key(account: &mut Account, signer: &Signer, index: usize, simulate: bool) -> Result<Key, Error> {
+    let invalid = |log: String| Error::new("sdk", 8, format!("{log}: invalid pubkey"));
+    // The usual case needs no hashing: the key is the account's.
+    if let Some(any) = signer.public_key.as_ref().filter(|any| account.pub_key.as_ref() != Some(*any)) {
+        let key = Key::decode(any).map_err(|e| invalid(format!("signer index {index}: {e}")));
+        let fits = match (key, simulate) {
+            (Ok(key), _) if key.address() == account.address => Some(key),
+            (_, true) => None,
+            (Ok(_), false) => {
+                return Err(invalid(format!("pubKey does not match signer address {} with signer index: {index}", account.address)));
+            }
+            (Err(e), false) => return Err(e),
+        };
+        if let Some(key) = fits {
+            account.pub_key.get_or_insert_with(|| any.clone());
+            return Ok(key);
         }
-        return Err(Error::new(
-            "sdk",
-            8,
-            format!("signer index {index}: expected a public key, got none: pubkey on account is not set: invalid pubkey"),
-        ));
-    };
-    let key = secp_key(any)
-        .ok_or_else(|| Error::new("sdk", 8, format!("signer index {index}: expected a {SECP256K1} of 33 bytes: invalid pubkey")))?;
-    if address_of(&key) != signer.address {
-        let log = format!("pubKey does not match signer address {} with signer index: {index}: invalid pubkey", signer.address);
-        return Err(Error::new("sdk", 8, log));
     }
-    Ok(Some(any.clone()))
+    match &account.pub_key {
+        Some(any) => Key::decode(any).map_err(|e| invalid(format!("account {}: {e}", account.address))),
+        // As wallets that ask for an estimate before they know the key.
+        None if simulate => Ok(Key::Single([2; 33])),
+        None => Err(invalid(format!("signer index {index}: expected a public key, got none: pubkey on account is not set"))),
+    }
 }
 
-/// The 33 bytes of a secp256k1 key.
-pub fn secp_key(any: &Any) -> Option<[u8; 33]> {
-    if any.type_url != SECP256K1 {
-        return None;
+/// How many signatures of a key will be verified; where a wallet left them out, as many as there must be.
+fn signatures_to_pay_for(key: &Key, signed: &Signed) -> u64 {
+    match (key, signed) {
+        (Key::Single(_), _) => 1,
+        (Key::Multi { keys, .. }, Signed::Multi { bits, parts, .. }) => {
+            let set = keys.iter().zip(bits).filter(|(_, bit)| **bit);
+            set.zip(parts).map(|((key, _), part)| signatures_to_pay_for(key, part)).sum()
+        }
+        (Key::Multi { threshold, .. }, Signed::Single { .. }) => u64::from(*threshold),
     }
-    proto::cosmos::crypto::secp256k1::PubKey::decode(&any.value[..]).ok()?.key.try_into().ok()
 }
 
-/// RIPEMD-160(SHA-256(key)).
-fn address_of(key: &[u8; 33]) -> Address {
-    Address::new(&Ripemd160::digest(Sha256::digest(key))).expect("20 bytes")
-}
-
-fn task(tx: &CheckedTx, index: usize, account: &Account, number: u64, chain_id: &str) -> Result<Task, Error> {
-    let signer = &tx.signers[index];
-    if signer.mode != SIGN_MODE_DIRECT {
-        return Err(Error::new("sdk", 4, format!("sign mode {}: expected SIGN_MODE_DIRECT (1): unauthorized", signer.mode)));
+/// What has to be verified for a signer, with what to say where it does not hold.
+fn tasks_of(tx: &CheckedTx, signer: &Signer, key: &Key, chain_id: &str, number: u64) -> Result<Vec<(Task, String)>, String> {
+    let mut bytes: Vec<(i32, Vec<u8>)> = Vec::with_capacity(1);
+    let mut tasks = Vec::with_capacity(1);
+    for part in signing::parts(key, &signer.signed)? {
+        if bytes.iter().all(|(mode, _)| *mode != part.mode) {
+            bytes.push((part.mode, tx.sign_bytes(part.mode, chain_id, number, signer.sequence)?));
+        }
+        let (_, signed) = bytes.iter().find(|(mode, _)| *mode == part.mode).expect("pushed above");
+        tasks.push((Task::new(part.key, signed, part.signature), part.failure));
     }
-    let key =
-        account.pub_key.as_ref().and_then(secp_key).ok_or_else(|| Error::new("sdk", 8, "pubkey on account is not set: invalid pubkey"))?;
-    Ok(Task::new(key, &tx.sign_bytes(chain_id, number), &signer.signature))
+    Ok(tasks)
 }
 
 /// What a transaction's signatures will have to prove, as far as `view` knows the accounts. For verification ahead of
 /// the serial path: a guess that turns out wrong costs a verification and nothing else.
 pub fn tasks(on: &Modules, view: &View, tx: &CheckedTx) -> Vec<Task> {
-    (0..tx.signers.len())
-        .filter_map(|index| {
-            let mut account = on.auth.account(view, &tx.signers[index].address).ok()??;
-            if account.pub_key.is_none() {
-                account.pub_key = public_key(tx, index, false).ok()?;
-            }
-            task(tx, index, &account, account.number, view.chain_id()).ok()
-        })
-        .collect()
+    let of_signer = |(index, signer): (usize, &Signer)| {
+        let mut account = on.auth.account(view, &signer.address).ok()??;
+        let key = signing_key(&mut account, signer, index, false).ok()?;
+        tasks_of(tx, signer, &key, view.chain_id(), account.number).ok()
+    };
+    tx.signers.iter().enumerate().filter_map(of_signer).flatten().map(|(task, _)| task).collect()
 }
 
 fn base64(bytes: &[u8]) -> String {

@@ -9,6 +9,7 @@ mod genesis;
 mod modules;
 mod msg;
 mod query;
+mod signing;
 pub mod store;
 mod tx;
 mod verify;

@@ -2,10 +2,12 @@
 
 use crate::consensus::Consensus;
 use auth::Auth;
+use authz::Authz;
 use bank::Bank;
 use deployment::Deployments;
 use encryption::Encryption;
 use escrow::Escrow;
+use feegrant::Feegrant;
 use kernel::{Error, Module, Registry, View};
 use market::Market;
 use provider::Providers;
@@ -22,6 +24,8 @@ pub struct Modules {
     pub deployment: Arc<Deployments>,
     pub market: Arc<Market>,
     pub consensus: Arc<Consensus>,
+    pub feegrant: Arc<Feegrant>,
+    pub authz: Arc<Authz>,
     /// Store ids and names, as claimed.
     pub stores: Vec<(u8, &'static str)>,
 }
@@ -46,12 +50,14 @@ impl Modules {
         let market =
             Arc::new(Market::new(registry.claim("market", 8), deployment.clone(), provider.clone(), escrow.clone(), encryption.clone()));
         let consensus = Arc::new(Consensus::new(registry.claim("consensus", 9)));
+        let feegrant = Arc::new(Feegrant::new(registry.claim("feegrant", 10), auth.clone()));
+        let authz = Arc::new(Authz::new(registry.claim("authz", 11), auth.clone(), crate::msg::is_message));
         let stores = registry.stores().iter().map(|(name, id)| (*id, *name)).collect();
-        Modules { auth, bank, staking, escrow, provider, encryption, deployment, market, consensus, stores }
+        Modules { auth, bank, staking, escrow, provider, encryption, deployment, market, consensus, feegrant, authz, stores }
     }
 
     /// The order of genesis and of every hook.
-    pub fn ordered(&self) -> [Arc<dyn Module>; 8] {
+    pub fn ordered(&self) -> [Arc<dyn Module>; 10] {
         [
             self.auth.clone(),
             self.bank.clone(),
@@ -61,6 +67,8 @@ impl Modules {
             self.encryption.clone(),
             self.deployment.clone(),
             self.market.clone(),
+            self.feegrant.clone(),
+            self.authz.clone(),
         ]
     }
 

@@ -5,7 +5,9 @@ use crate::Modules;
 use kernel::{Address, Ctx, Error};
 use prost::{Message, Name};
 use proto::Any;
+use proto::cosmos::authz::v1beta1::{MsgExec, MsgExecResponse, MsgGrant, MsgRevoke};
 use proto::cosmos::bank::v1beta1::{MsgMultiSend, MsgMultiSendResponse, MsgSend, MsgSendResponse};
+use proto::cosmos::feegrant::v1beta1::{MsgGrantAllowance, MsgPruneAllowances, MsgRevokeAllowance};
 use proto::cosmos::staking::v1beta1::{MsgCreateValidator, MsgCreateValidatorResponse};
 use proto::virtengine::{deployment::v1 as d, encryption::v1 as k, escrow::v1 as e, market::v1 as m, provider::v1 as p};
 
@@ -14,6 +16,12 @@ pub enum Msg {
     Send(MsgSend),
     MultiSend(MsgMultiSend),
     CreateValidator(Box<MsgCreateValidator>),
+    GrantAllowance(MsgGrantAllowance),
+    RevokeAllowance(MsgRevokeAllowance),
+    PruneAllowances(MsgPruneAllowances),
+    Grant(MsgGrant),
+    Revoke(MsgRevoke),
+    Exec(Exec),
     CreateProvider(p::MsgCreateProvider),
     UpdateProvider(p::MsgUpdateProvider),
     SetProviderStatus(p::MsgSetProviderStatus),
@@ -41,6 +49,13 @@ pub enum Msg {
     SubmitUsage(e::MsgSubmitUsage),
 }
 
+/// MsgExec with its messages decoded.
+#[derive(Debug, Clone)]
+pub struct Exec {
+    grantee: String,
+    messages: Vec<(Any, Msg)>,
+}
+
 fn parse_error(log: impl std::fmt::Display) -> Error {
     Error::new("sdk", 2, format!("{log}: tx parse error"))
 }
@@ -59,6 +74,12 @@ impl Msg {
             "/cosmos.bank.v1beta1.MsgSend" => Msg::Send(decode(any)?),
             "/cosmos.bank.v1beta1.MsgMultiSend" => Msg::MultiSend(decode(any)?),
             "/cosmos.staking.v1beta1.MsgCreateValidator" => Msg::CreateValidator(Box::new(decode(any)?)),
+            "/cosmos.feegrant.v1beta1.MsgGrantAllowance" => Msg::GrantAllowance(decode(any)?),
+            "/cosmos.feegrant.v1beta1.MsgRevokeAllowance" => Msg::RevokeAllowance(decode(any)?),
+            "/cosmos.feegrant.v1beta1.MsgPruneAllowances" => Msg::PruneAllowances(decode(any)?),
+            "/cosmos.authz.v1beta1.MsgGrant" => Msg::Grant(decode(any)?),
+            "/cosmos.authz.v1beta1.MsgRevoke" => Msg::Revoke(decode(any)?),
+            "/cosmos.authz.v1beta1.MsgExec" => Msg::Exec(Exec::decode(any)?),
             "/virtengine.provider.v1.MsgCreateProvider" => Msg::CreateProvider(decode(any)?),
             "/virtengine.provider.v1.MsgUpdateProvider" => Msg::UpdateProvider(decode(any)?),
             "/virtengine.provider.v1.MsgSetProviderStatus" => Msg::SetProviderStatus(decode(any)?),
@@ -101,6 +122,12 @@ impl Msg {
                     .map(|a| a.to_string())
                     .map_err(|e| Error::new("sdk", 7, format!("validator_address: {e}: invalid address")));
             }
+            Msg::GrantAllowance(x) => &x.granter,
+            Msg::RevokeAllowance(x) => &x.granter,
+            Msg::PruneAllowances(x) => &x.pruner,
+            Msg::Grant(x) => &x.granter,
+            Msg::Revoke(x) => &x.granter,
+            Msg::Exec(x) => &x.grantee,
             Msg::CreateProvider(x) => &x.owner,
             Msg::UpdateProvider(x) => &x.owner,
             Msg::SetProviderStatus(x) => &x.owner,
@@ -150,6 +177,12 @@ impl Msg {
                 on.staking.create_validator(ctx, *x)?;
                 reply(MsgCreateValidatorResponse {})
             }
+            Msg::GrantAllowance(x) => reply(on.feegrant.grant(ctx, x)?),
+            Msg::RevokeAllowance(x) => reply(on.feegrant.revoke(ctx, x)?),
+            Msg::PruneAllowances(x) => reply(on.feegrant.prune_allowances(ctx, x)?),
+            Msg::Grant(x) => reply(on.authz.grant(ctx, x)?),
+            Msg::Revoke(x) => reply(on.authz.revoke(ctx, x)?),
+            Msg::Exec(x) => reply(x.run(on, ctx)?),
             Msg::CreateProvider(x) => reply(on.provider.create(ctx, x)?),
             Msg::UpdateProvider(x) => reply(on.provider.update(ctx, x)?),
             Msg::SetProviderStatus(x) => reply(on.provider.set_status(ctx, x)?),
@@ -177,6 +210,40 @@ impl Msg {
             Msg::SubmitUsage(x) => reply(on.market.submit_usage(ctx, x)?),
         })
     }
+}
+
+impl Exec {
+    fn decode(any: &Any) -> Result<Exec, Error> {
+        let MsgExec { grantee, msgs } = decode(any)?;
+        let messages = msgs.into_iter().map(|any| Ok((any.clone(), Msg::decode(&any)?))).collect::<Result<_, Error>>()?;
+        Ok(Exec { grantee, messages })
+    }
+
+    /// Runs the messages, each granted to the grantee by its signer or the grantee's own. Its events tell which it was.
+    fn run(self, on: &Modules, ctx: &mut Ctx) -> Result<MsgExecResponse, Error> {
+        let grantee: Address =
+            self.grantee.parse().map_err(|e| Error::new("sdk", 7, format!("invalid grantee address: {e}: invalid address")))?;
+        if self.messages.is_empty() {
+            return Err(Error::invalid_request("messages cannot be empty"));
+        }
+        let mut results = Vec::with_capacity(self.messages.len());
+        for (index, (any, msg)) in self.messages.into_iter().enumerate() {
+            let granter = msg.signer()?;
+            if granter != grantee {
+                on.authz.use_grant(ctx, &granter, &grantee, &any)?;
+            }
+            let before = ctx.events().len();
+            let failed = |e: Error| Error { log: format!("failed to execute message; message {}: {}", any.type_url, e.log), ..e };
+            results.push(msg.run(on, ctx).map_err(failed)?.value);
+            ctx.mark_events(before, "authz_msg_index", &index.to_string());
+        }
+        Ok(MsgExecResponse { results })
+    }
+}
+
+/// Whether a transaction may hold messages of this type.
+pub fn is_message(type_url: &str) -> bool {
+    Msg::decode(&Any { type_url: type_url.into(), value: Vec::new() }).is_ok()
 }
 
 /// The module in a type URL, as the `message` event names it: `/cosmos.bank.v1beta1.MsgSend` → `bank`.

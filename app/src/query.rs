@@ -194,6 +194,18 @@ fn route(on: &Modules, config: &Config, view: &View, path: &str, data: &[u8]) ->
             "Params" => call(data, |r| on.staking.query_params(view, r)),
             _ => return None,
         },
+        "cosmos.feegrant.v1beta1.Query" => match method {
+            "Allowance" => call(data, |r| on.feegrant.query_allowance(view, r)),
+            "Allowances" => call(data, |r| on.feegrant.query_allowances(view, r)),
+            "AllowancesByGranter" => call(data, |r| on.feegrant.query_allowances_by_granter(view, r)),
+            _ => return None,
+        },
+        "cosmos.authz.v1beta1.Query" => match method {
+            "Grants" => call(data, |r| on.authz.query_grants(view, r)),
+            "GranterGrants" => call(data, |r| on.authz.query_granter_grants(view, r)),
+            "GranteeGrants" => call(data, |r| on.authz.query_grantee_grants(view, r)),
+            _ => return None,
+        },
         "cosmos.consensus.v1.Query" => match method {
             "Params" => on.consensus.params(view).map_err(Error::from).map(|params| {
                 // QueryParamsResponse { ConsensusParams params = 1 }

@@ -1,16 +1,15 @@
 //! From bytes to a transaction whose stateless rules hold: a [`CheckedTx`] is the only thing that can be executed.
 
 use crate::Msg;
+use crate::signing::{AMINO_JSON, DIRECT, Signed};
 use kernel::{Address, Error};
 use prost::Message;
-use proto::Any;
 use proto::cosmos::base::v1beta1::Coin;
-use proto::cosmos::tx::v1beta1::{AuthInfo, Fee, ModeInfo, TxBody, TxRaw, mode_info};
+use proto::cosmos::tx::v1beta1::{AuthInfo, Fee, TxBody, TxRaw};
+use proto::{Any, amino};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// SIGN_MODE_DIRECT
-pub const SIGN_MODE_DIRECT: i32 = 1;
 /// Messages of one transaction; more only costs gas, but each is decoded before gas is charged.
 const MAX_MESSAGES: usize = 1000;
 
@@ -19,9 +18,8 @@ pub struct Signer {
     pub address: Address,
     /// Absent when the chain knows the key already, and in simulations.
     pub public_key: Option<Any>,
-    pub mode: i32,
     pub sequence: u64,
-    pub signature: Vec<u8>,
+    pub signed: Signed,
 }
 
 /// A decoded transaction whose encoding, fields and signers are in order. Nothing of the state has been looked at.
@@ -32,11 +30,15 @@ pub struct CheckedTx {
     pub signers: Vec<Signer>,
     /// The first signer, unless the fee names another.
     pub fee_payer: Address,
+    /// Whose allowance pays the fee instead of the payer.
+    pub fee_granter: Option<Address>,
     pub fee: Fee,
     pub memo: String,
     pub timeout_height: u64,
     body_bytes: Vec<u8>,
     auth_info_bytes: Vec<u8>,
+    /// The body says something that its text does not show.
+    has_no_text: bool,
     /// Set once CheckTx has accepted it: its signatures need no verification ahead of the block.
     checked: Arc<AtomicBool>,
 }
@@ -52,7 +54,7 @@ fn unparsable(log: impl std::fmt::Display) -> Error {
 impl CheckedTx {
     /// `simulate` accepts what wallets send to have gas estimated: no fee, no key, any sign mode, junk signatures.
     pub fn parse(bytes: &[u8], simulate: bool) -> Result<CheckedTx, Error> {
-        proto::strict::transaction(bytes).map_err(unparsable)?;
+        let non_critical = proto::strict::transaction(bytes).map_err(unparsable)?.non_critical;
         let raw = TxRaw::decode(bytes).map_err(unparsable)?;
         let body = TxBody::decode(&raw.body_bytes[..]).map_err(unparsable)?;
         let auth = AuthInfo::decode(&raw.auth_info_bytes[..]).map_err(unparsable)?;
@@ -74,9 +76,10 @@ impl CheckedTx {
             None if simulate => Fee::default(),
             None => return Err(invalid("fee: expected one, got none")),
         };
-        if !fee.granter.is_empty() {
-            return Err(Error::new("sdk", 37, "fee grants are not supported: feature not supported"));
-        }
+        let address = |field: &str, text: &str| {
+            text.parse::<Address>().map_err(|e| Error::new("sdk", 7, format!("fee.{field}: {e}: invalid address")))
+        };
+        let fee_granter = if fee.granter.is_empty() { None } else { Some(address("granter", &fee.granter)?) };
         if raw.signatures.is_empty() {
             return Err(Error::new("sdk", 15, "no signatures supplied"));
         }
@@ -90,7 +93,7 @@ impl CheckedTx {
         }
         let mut fee_payer = addresses[0];
         if !fee.payer.is_empty() {
-            fee_payer = fee.payer.parse().map_err(|e| Error::new("sdk", 7, format!("fee.payer: {e}: invalid address")))?;
+            fee_payer = address("payer", &fee.payer)?;
             if !addresses.contains(&fee_payer) {
                 addresses.push(fee_payer);
             }
@@ -108,24 +111,23 @@ impl CheckedTx {
             .into_iter()
             .zip(auth.signer_infos)
             .zip(raw.signatures)
-            .map(|((address, info), signature)| Signer {
-                address,
-                public_key: info.public_key,
-                mode: single_mode(info.mode_info.as_ref()),
-                sequence: info.sequence,
-                signature,
+            .map(|((address, info), signature)| {
+                let signed = Signed::decode(info.mode_info.as_ref(), signature)?;
+                Ok(Signer { address, public_key: info.public_key, sequence: info.sequence, signed })
             })
-            .collect();
+            .collect::<Result<_, Error>>()?;
         Ok(CheckedTx {
             size: bytes.len(),
             msgs,
             signers,
             fee_payer,
+            fee_granter,
             fee,
             memo: body.memo,
             timeout_height: body.timeout_height,
             body_bytes: raw.body_bytes,
             auth_info_bytes: raw.auth_info_bytes,
+            has_no_text: non_critical || !body.non_critical_extension_options.is_empty(),
             checked: Arc::default(),
         })
     }
@@ -138,23 +140,36 @@ impl CheckedTx {
         self.checked.load(Ordering::Relaxed)
     }
 
-    /// The encoding of `SignDoc`, which SIGN_MODE_DIRECT signs.
-    pub fn sign_bytes(&self, chain_id: &str, account_number: u64) -> Vec<u8> {
-        proto::cosmos::tx::v1beta1::SignDoc {
-            body_bytes: self.body_bytes.clone(),
-            auth_info_bytes: self.auth_info_bytes.clone(),
-            chain_id: chain_id.to_string(),
-            account_number,
+    /// What a signer signs; the error is why there is nothing to sign in that mode.
+    pub fn sign_bytes(&self, mode: i32, chain_id: &str, account_number: u64, sequence: u64) -> Result<Vec<u8>, String> {
+        match mode {
+            DIRECT => Ok(proto::cosmos::tx::v1beta1::SignDoc {
+                body_bytes: self.body_bytes.clone(),
+                auth_info_bytes: self.auth_info_bytes.clone(),
+                chain_id: chain_id.to_string(),
+                account_number,
+            }
+            .encode_to_vec()),
+            AMINO_JSON if self.has_no_text => {
+                Err("SIGN_MODE_LEGACY_AMINO_JSON does not support protobuf extension options: invalid request".into())
+            }
+            AMINO_JSON => {
+                let body = TxBody::decode(&self.body_bytes[..]).map_err(|e| e.to_string())?;
+                amino::sign_bytes(&amino::SignDoc {
+                    chain_id,
+                    account_number,
+                    sequence,
+                    fee: &self.fee,
+                    memo: &body.memo,
+                    messages: &body.messages,
+                    timeout_height: body.timeout_height,
+                    unordered: body.unordered,
+                    timeout_timestamp: body.timeout_timestamp.as_ref(),
+                })
+                .map_err(|e| e.to_string())
+            }
+            other => Err(format!("sign mode {other}: expected SIGN_MODE_DIRECT (1) or SIGN_MODE_LEGACY_AMINO_JSON (127)")),
         }
-        .encode_to_vec()
-    }
-}
-
-/// The sign mode of a single signature; 0 for anything else.
-fn single_mode(info: Option<&ModeInfo>) -> i32 {
-    match info.and_then(|i| i.sum.as_ref()) {
-        Some(mode_info::Sum::Single(single)) => single.mode,
-        _ => 0,
     }
 }
 

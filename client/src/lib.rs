@@ -6,4 +6,5 @@ pub mod keyring;
 pub mod keys;
 pub mod rpc;
 pub mod sdl;
+pub mod sign;
 pub mod tx;

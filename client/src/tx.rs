@@ -26,6 +26,9 @@ pub enum TxError {
     Keyring(#[from] KeyringError),
     #[error("{0}")]
     Account(String),
+    /// Why something cannot be signed or is not signed rightly.
+    #[error("{0}")]
+    Sign(String),
     #[error("key {0:?} is a multisig or has no secp256k1 key: it cannot sign alone")]
     NotSingle(String),
     /// The node refused it before a block.
@@ -106,10 +109,7 @@ impl Unsigned {
 
     /// The gas that the transaction would use now.
     pub async fn simulate(&self, rpc: &Rpc, signer: &Signer) -> Result<u64, TxError> {
-        let tx_bytes = self.sign_with(signer, |_| vec![0; 64]);
-        let request = SimulateRequest { tx_bytes, ..SimulateRequest::default() };
-        let response: SimulateResponse = rpc.query("/cosmos.tx.v1beta1.Service/Simulate", &request).await?;
-        Ok(response.gas_info.map_or(0, |g| g.gas_used))
+        simulate(rpc, self.sign_with(signer, |_| vec![0; 64])).await
     }
 }
 
@@ -137,6 +137,13 @@ pub async fn account(rpc: &Rpc, address: &str) -> Result<(u64, u64), TxError> {
     };
     let account = account.ok_or_else(|| TxError::Account(format!("account {address}: unknown kind {}", any.type_url)))?;
     Ok((account.account_number, account.sequence))
+}
+
+/// The gas that a transaction would use now; signatures may be empty.
+pub async fn simulate(rpc: &Rpc, tx_bytes: Vec<u8>) -> Result<u64, TxError> {
+    let request = SimulateRequest { tx_bytes, ..SimulateRequest::default() };
+    let response: SimulateResponse = rpc.query("/cosmos.tx.v1beta1.Service/Simulate", &request).await?;
+    Ok(response.gas_info.map_or(0, |g| g.gas_used))
 }
 
 /// Sends and returns what the mempool said; an error if it refused.

@@ -13,13 +13,13 @@ use crate::schema::{BYTES, FIXED32, FIXED64, Field, Kind, Message, Scalar, Schem
 use crate::wire::{Raw, Reader, WireError};
 
 /// Messages within messages; the same in both directions.
-const MAX_DEPTH: u32 = 100;
+pub(crate) const MAX_DEPTH: u32 = 100;
 
 /// Decimals of `cosmos.Dec`.
 const DEC_PLACES: usize = 18;
 
 /// Accepts base64 with and without padding.
-const BASE64: GeneralPurpose =
+pub(crate) const BASE64: GeneralPurpose =
     GeneralPurpose::new(&ALPHABET, GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent));
 
 /// What could not be converted, and where it lies: `fee.amount[0].denom: expected text, got 5`.
@@ -31,7 +31,7 @@ pub struct Error {
 }
 
 impl Error {
-    fn new(problem: impl Into<String>) -> Error {
+    pub(crate) fn new(problem: impl Into<String>) -> Error {
         Error { path: String::new(), problem: problem.into() }
     }
 
@@ -39,13 +39,13 @@ impl Error {
         Error::new(format!("expected {what}, got {got}"))
     }
 
-    fn at(mut self, name: &str) -> Error {
+    pub(crate) fn at(mut self, name: &str) -> Error {
         let dot = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
         self.path = format!("{name}{dot}{}", self.path);
         self
     }
 
-    fn at_index(mut self, index: usize) -> Error {
+    pub(crate) fn at_index(mut self, index: usize) -> Error {
         let dot = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
         self.path = format!("[{index}]{dot}{}", self.path);
         self
@@ -88,7 +88,7 @@ fn message_named(full_name: &str) -> Result<&'static Message, Error> {
 }
 
 /// The message behind a type URL. Only the last segment counts, as everywhere in protobuf.
-fn resolve(type_url: &str) -> Option<&'static Message> {
+pub(crate) fn resolve(type_url: &str) -> Option<&'static Message> {
     let name = type_url.rsplit('/').next().unwrap_or(type_url);
     schema().index(name).map(|index| &schema().messages[index])
 }
@@ -223,16 +223,16 @@ fn show_any(bytes: &[u8], depth: u32) -> Result<Value, Error> {
     Ok(Value::Object(shown))
 }
 
-fn zigzag(n: u64) -> i64 {
+pub(crate) fn zigzag(n: u64) -> i64 {
     ((n >> 1) as i64) ^ -((n & 1) as i64)
 }
 
-fn text(bytes: &[u8]) -> Result<&str, Error> {
+pub(crate) fn text(bytes: &[u8]) -> Result<&str, Error> {
     std::str::from_utf8(bytes).map_err(|_| Error::new("not UTF-8"))
 }
 
 /// Field 1 and 2 of a `Timestamp` or a `Duration`.
-fn seconds_and_nanos(bytes: &[u8]) -> Result<(i64, i32), Error> {
+pub(crate) fn seconds_and_nanos(bytes: &[u8]) -> Result<(i64, i32), Error> {
     let mut reader = Reader(bytes);
     let (mut seconds, mut nanos) = (0, 0);
     while !reader.is_empty() {
@@ -247,7 +247,7 @@ fn seconds_and_nanos(bytes: &[u8]) -> Result<(i64, i32), Error> {
 }
 
 /// The range that RFC 3339 can write: the years 1 to 9999.
-fn check_timestamp(t: prost_types::Timestamp) -> Result<prost_types::Timestamp, Error> {
+pub(crate) fn check_timestamp(t: prost_types::Timestamp) -> Result<prost_types::Timestamp, Error> {
     let fits = (-62_135_596_800..=253_402_300_799).contains(&t.seconds) && (0..1_000_000_000).contains(&t.nanos);
     fits.then_some(t).ok_or_else(|| Error::new("time outside the years 1 to 9999"))
 }
@@ -261,7 +261,7 @@ fn check_duration(d: prost_types::Duration) -> Result<prost_types::Duration, Err
 }
 
 /// `cosmos.Dec` from the wire (an integer of 10⁻¹⁸) as a fraction. An unset one is `0`, as in Go.
-fn fraction(wire: &str) -> Result<String, Error> {
+pub(crate) fn fraction(wire: &str) -> Result<String, Error> {
     if wire.is_empty() {
         return Ok("0".into());
     }

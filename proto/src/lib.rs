@@ -1,6 +1,7 @@
-//! The wire: messages as Rust types, their descriptors, and what follows from descriptors alone: JSON, REST paths and
-//! the refusal of unknown fields. No rules of the chain.
+//! The wire: messages as Rust types, their descriptors, and what follows from descriptors alone: JSON, amino JSON, REST
+//! paths and the refusal of unknown fields. No rules of the chain.
 
+pub mod amino;
 pub mod json;
 pub mod rest;
 mod schema;
@@ -10,7 +11,7 @@ mod wire;
 pub mod yaml;
 
 pub use schema::{FILE_DESCRIPTOR_SET, descriptors};
-pub use time::{duration, duration_millis, millis, timestamp};
+pub use time::{cmp_millis, duration, duration_millis, millis, sortable, timestamp};
 
 #[allow(clippy::all, rustdoc::all)]
 mod generated {

@@ -55,6 +55,8 @@ pub(crate) struct Field {
     pub oneof: Option<usize>,
     /// A scalar that is `null` in JSON where it is absent (`optional`, or `gogoproto.nullable = true`).
     pub optional: bool,
+    /// `optional` in the .proto file: a default that was sent counts as given.
+    pub proto3_optional: bool,
     /// What may occur once only: a bit per singular field or oneof. Zero for lists, and past the 64th.
     pub once: u64,
     pub scalar: Scalar,
@@ -245,6 +247,7 @@ fn field(f: &FieldDescriptor, once: u64, by_name: &HashMap<String, usize>, enums
         list: f.is_list(),
         oneof: oneof.and_then(|oneof| f.parent_message().oneofs().position(|other| other == oneof)),
         optional: proto3_optional || nullable == Some(true),
+        proto3_optional,
         once,
         scalar,
         always: nullable == Some(false) && matches!(kind, Kind::Message(_)),

@@ -91,6 +91,8 @@ pub enum KeyringError {
     NotFound { name: String, dir: PathBuf },
     #[error("key {name:?} is of type {}: its private key is not in this keyring", .record_type.as_str())]
     NoSecret { name: String, record_type: RecordType },
+    #[error("multisig key: {0}")]
+    Multisig(String),
     #[error("no correct keyring passphrase was given")]
     Passphrase,
     #[error("passphrase must be at least {MIN_PASSPHRASE} characters")]
@@ -168,8 +170,31 @@ impl Keyring {
     pub fn add(&self, name: &str, mnemonic: Option<Mnemonic>, path: &HdPath) -> Result<(Record, Mnemonic), KeyringError> {
         self.check_new_name(name)?;
         let mnemonic = mnemonic.unwrap_or_else(Mnemonic::generate);
-        let record = self.create(name, SecretKey::derive(&mnemonic, path)?)?;
+        let record = self.create(name, Stored::local(name, SecretKey::derive(&mnemonic, path)?))?;
         Ok((record, mnemonic))
+    }
+
+    /// Adds a multisig key of keys that this keyring holds; `sort` orders them by their addresses, as the peers do.
+    ///
+    /// # Errors
+    /// As [`Keyring::add`]; a member that is unknown or a multisig itself, a threshold that the members cannot reach.
+    pub fn add_multisig(&self, name: &str, threshold: u32, members: &[String], sort: bool) -> Result<Record, KeyringError> {
+        self.check_new_name(name)?;
+        let mut keys = Vec::with_capacity(members.len());
+        for member in members {
+            match self.get(member)?.public_key {
+                AccountKey::Single(key) if !keys.contains(&key) => keys.push(key),
+                AccountKey::Single(_) => return Err(KeyringError::Multisig(format!("key {member:?} is named twice"))),
+                AccountKey::Multi { .. } => return Err(KeyringError::Multisig(format!("key {member:?} is a multisig key itself"))),
+            }
+        }
+        if threshold == 0 || threshold as usize > keys.len() {
+            return Err(KeyringError::Multisig(format!("threshold {threshold}: expected 1 to {}, the number of keys", keys.len())));
+        }
+        if sort {
+            keys.sort_by_key(PublicKey::address);
+        }
+        self.create(name, Stored::multi(name, threshold, keys))
     }
 
     /// The key of this name or, failing that, of this account address.
@@ -238,7 +263,7 @@ impl Keyring {
     /// As [`Keyring::add`]; a wrong passphrase or damaged armour.
     pub fn import_armored(&self, name: &str, armor: &str, passphrase: &str) -> Result<Record, KeyringError> {
         self.check_new_name(name)?;
-        self.create(name, armor::import(armor, passphrase)?)
+        self.create(name, Stored::local(name, armor::import(armor, passphrase)?))
     }
 
     /// Signs SHA-256 of `bytes`; the signature is 64 bytes, `r ‖ s`, low s.
@@ -275,8 +300,7 @@ impl Keyring {
         Ok(self.recipient_secret(name_or_address)?.public_key())
     }
 
-    fn create(&self, name: &str, secret: SecretKey) -> Result<Record, KeyringError> {
-        let stored = Stored::local(name, secret);
+    fn create(&self, name: &str, stored: Stored) -> Result<Record, KeyringError> {
         let address = stored.record.address();
         if let Some(other) = self.load_address(&address)? {
             return Err(KeyringError::AddressExists { address, name: other.record.name });

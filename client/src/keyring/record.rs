@@ -275,6 +275,22 @@ impl Stored {
         }
     }
 
+    /// A multisig key; its members' private keys are elsewhere.
+    pub fn multi(name: &str, threshold: u32, keys: Vec<PublicKey>) -> Self {
+        let public_keys = keys.iter().map(|key| any(SECP256K1_PUBKEY, &key.to_bytes())).collect();
+        let stored = wire::Record {
+            name: name.into(),
+            pub_key: Some(wire::Any { type_url: MULTISIG_PUBKEY.into(), value: wire::Multisig { threshold, public_keys }.encode_to_vec() }),
+            item: Some(wire::Item::Multi(wire::Empty {})),
+        };
+        let public_key = AccountKey::Multi { threshold, keys };
+        Self {
+            record: Record { name: name.into(), record_type: RecordType::Multi, public_key },
+            bytes: Zeroizing::new(stored.encode_to_vec()),
+            secret: None,
+        }
+    }
+
     pub fn decode(bytes: Zeroizing<Vec<u8>>) -> Result<Self, RecordError> {
         let stored = wire::Record::decode(bytes.as_slice()).map_err(|_| RecordError::Encoding)?;
         let public_key = account_key(stored.pub_key.as_ref().ok_or(RecordError::Missing("public key"))?)?;

@@ -89,7 +89,7 @@ impl Chain {
             let attributes = attributes.iter().map(|(k, v)| format!(" {k}={v}")).collect::<String>();
             format!("{kind}{attributes}\n")
         };
-        let text: String = self.ctx.take_events().iter().map(|e| line(e.flatten())).collect();
+        let text: String = self.ctx.take_events().into_iter().map(|e| line(e.flatten())).collect();
         text.replace(ALICE, "ALICE").replace(BOB, "BOB").replace(VALIDATOR, "VALIDATOR")
     }
 

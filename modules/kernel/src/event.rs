@@ -9,6 +9,8 @@ pub enum Event {
     Plain { kind: &'static str, attributes: Vec<(&'static str, String)> },
     /// A message of our protos: kind is its full name, attributes are its fields with values as JSON.
     Typed { name: String, message: Vec<u8> },
+    /// Another event with one attribute more.
+    Marked { event: Box<Event>, key: &'static str, value: String },
 }
 
 impl Event {
@@ -26,6 +28,11 @@ impl Event {
                 let mut attributes: Vec<_> = fields.iter().map(|(k, v)| (k.clone(), v.to_string())).collect();
                 attributes.sort();
                 (name, attributes)
+            }
+            Event::Marked { event, key, value } => {
+                let (kind, mut attributes) = event.flatten();
+                attributes.push((key.to_string(), value));
+                (kind, attributes)
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::Bytes;
 use prost::Message;
+use proto::Timestamp;
 
 pub trait Key: Clone + Ord {
     fn put(&self, out: &mut Bytes);
@@ -40,6 +41,36 @@ impl Value for Number {
     }
     fn decode(b: &[u8]) -> Option<Self> {
         Some(Number(u64::from_be_bytes(b.try_into().ok()?)))
+    }
+}
+
+/// A time to the nanosecond, in the form that Cosmos SDK has in keys: `2006-01-02T15:04:05.000000000`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(String);
+
+impl Moment {
+    const LEN: usize = 29;
+
+    /// None outside the years 1 to 9999 and where nanos is out of its range.
+    pub fn new(time: &Timestamp) -> Option<Self> {
+        proto::sortable(time).map(Moment)
+    }
+
+    /// The last nanosecond before a block time of `millis`: what is due up to here has expired.
+    pub fn before(millis: u64) -> Option<Self> {
+        let last = proto::timestamp(millis.checked_sub(1)?);
+        Moment::new(&Timestamp { nanos: last.nanos + 999_999, ..last })
+    }
+}
+
+impl Key for Moment {
+    fn put(&self, out: &mut Bytes) {
+        out.extend(self.0.as_bytes());
+    }
+    fn take(b: &mut &[u8]) -> Option<Self> {
+        let (text, rest) = b.split_at_checked(Self::LEN)?;
+        *b = rest;
+        Some(Moment(String::from_utf8(text.to_vec()).ok()?))
     }
 }
 

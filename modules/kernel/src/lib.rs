@@ -22,7 +22,7 @@ pub use error::{Error, Fault};
 pub use event::Event;
 pub use gas::{Gas, cost};
 pub use id::{BidId, DeploymentId, GroupId, MAX_DSEQ, OrderId};
-pub use key::{Key, Number, Text, Value, Word};
+pub use key::{Key, Moment, Number, Text, Value, Word};
 pub use mem::MemBase;
 pub use module::{Genesis, Module, read_genesis, read_genesis as section, write_genesis};
 pub use page::{MAX_PAGE, Page};

@@ -227,6 +227,13 @@ impl Ctx {
         self.events.push(Event::Plain { kind, attributes });
     }
 
+    /// Adds an attribute to every event after the first `from`.
+    pub fn mark_events(&mut self, from: usize, key: &'static str, value: &str) {
+        let marked = self.events.drain(from..).map(|event| Event::Marked { event: Box::new(event), key, value: value.into() });
+        let marked: Vec<_> = marked.collect();
+        self.events.extend(marked);
+    }
+
     pub fn events(&self) -> &[Event] {
         &self.events
     }

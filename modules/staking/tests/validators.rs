@@ -81,7 +81,7 @@ impl Chain {
             let attributes = attributes.iter().map(|(k, v)| format!(" {k}={v}")).collect::<String>();
             format!("{kind}{attributes}\n")
         };
-        self.ctx.take_events().iter().map(|e| line(e.flatten())).collect()
+        self.ctx.take_events().into_iter().map(|e| line(e.flatten())).collect()
     }
 }
 

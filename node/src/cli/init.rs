@@ -88,7 +88,7 @@ fn genesis_document(chain_id: &str, initial_height: u64) -> Value {
             "abci": { "vote_extensions_enable_height": "0" },
         },
         "app_hash": "",
-        "app_state": { "auth": null, "bank": null, "staking": null, "escrow": null, "provider": null, "encryption": null, "deployment": null, "market": null, "genutil": { "gen_txs": [] } },
+        "app_state": { "auth": null, "bank": null, "staking": null, "escrow": null, "provider": null, "encryption": null, "deployment": null, "market": null, "feegrant": null, "authz": null, "genutil": { "gen_txs": [] } },
     })
 }
 

@@ -70,6 +70,15 @@ pub struct Add {
     /// Not supported yet
     #[arg(long)]
     ledger: bool,
+    /// Make a multisig key of these keys of the keyring, with commas
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', conflicts_with_all = ["recover", "source"])]
+    multisig: Vec<String>,
+    /// How many of them must sign
+    #[arg(long, value_name = "K", default_value_t = 1)]
+    multisig_threshold: u32,
+    /// Keep the order of --multisig instead of that of the addresses
+    #[arg(long)]
+    nosort: bool,
 }
 
 #[derive(Args)]
@@ -174,6 +183,11 @@ impl Add {
     fn run(self, context: &Context) -> anyhow::Result<()> {
         if self.ledger {
             bail!("--ledger: hardware keys are not supported yet");
+        }
+        if !self.multisig.is_empty() {
+            let record = context.keyring()?.add_multisig(&self.name, self.multisig_threshold, &self.multisig, !self.nosort)?;
+            print_one(context, record.output(Prefix::Account));
+            return Ok(());
         }
         let mnemonic = match (&self.source, self.recover) {
             (Some(file), _) => Some(Mnemonic::parse(super::context::read(file)?.trim())?),

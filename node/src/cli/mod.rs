@@ -5,10 +5,12 @@ mod context;
 mod debug;
 mod envelope;
 mod genesis;
+mod grants;
 mod init;
 mod keys;
 mod query;
 mod sdl;
+mod sign;
 mod start;
 mod statement;
 mod status;
@@ -72,10 +74,30 @@ enum Command {
 }
 
 impl Cli {
+    /// Reads the command line and runs it; a mistake in it is told as JSON where JSON was asked for.
+    pub fn start() -> ExitCode {
+        let error = match Cli::try_parse() {
+            Ok(cli) => return cli.run(),
+            Err(error) => error,
+        };
+        let args: Vec<String> = std::env::args().collect();
+        let asked = |pair: &[String]| matches!(pair[0].as_str(), "--output" | "-o") && pair[1] == "json";
+        let json = args.windows(2).any(asked)
+            || args.iter().any(|a| a == "--output=json" || a == "-ojson")
+            || std::env::var("VIRTENGINE_OUTPUT").is_ok_and(|v| v == "json");
+        if json && error.use_stderr() {
+            let text = error.to_string();
+            eprintln!("{}", serde_json::json!({ "error": text.trim_start_matches("error: ").trim_end() }));
+            return ExitCode::from(2);
+        }
+        error.exit()
+    }
+
     /// Runs the command and reports what went wrong, as JSON where JSON was asked for.
     pub fn run(self) -> ExitCode {
-        let output = self.global.output;
-        match self.dispatch() {
+        let context = Context::load(self.global.clone());
+        let output = context.as_ref().map_or(self.global.output, |c| Some(c.output));
+        match context.and_then(|context| self.dispatch(context)) {
             Ok(code) => code,
             Err(e) => {
                 match output {
@@ -87,8 +109,7 @@ impl Cli {
         }
     }
 
-    fn dispatch(self) -> anyhow::Result<ExitCode> {
-        let context = Context::load(self.global)?;
+    fn dispatch(self, context: Context) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Init(x) => x.run(&context)?,
             Command::Start(x) => return x.run(context),

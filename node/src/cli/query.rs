@@ -35,16 +35,40 @@ pub enum Query {
     /// The money behind deployments
     #[command(subcommand)]
     Escrow(Escrow),
+    /// Allowances that let others spend on fees
+    #[command(subcommand)]
+    Feegrant(Feegrant),
+    /// Grants that let others act
+    #[command(subcommand)]
+    Authz(Authz),
     /// The parameters of all our modules
     Params,
     /// A transaction by its hash
     Tx { hash: String },
+    /// Transactions by their events, like "message.sender='virtengine1…'"
+    Txs {
+        #[arg(long)]
+        query: String,
+        #[arg(long, default_value_t = 1)]
+        page: u32,
+        /// Rows per page, at most 100
+        #[arg(long, default_value_t = 30)]
+        limit: u32,
+        /// asc or desc, by height
+        #[arg(long, default_value = "asc")]
+        order_by: String,
+    },
     /// Wait until a transaction is in a block
     WaitTx {
         hash: String,
         /// How long, in seconds
         #[arg(long, default_value_t = 60)]
         timeout: u64,
+    },
+    /// What the transactions of a block did, and its events
+    BlockResults {
+        /// The newest when left out
+        height: Option<u64>,
     },
     /// A block by its height
     Block {
@@ -327,6 +351,81 @@ pub enum Escrow {
     Params,
 }
 
+#[derive(Subcommand)]
+pub enum Feegrant {
+    /// The allowance of one granter to one grantee
+    Grant { granter: String, grantee: String },
+    /// What an account may spend of others
+    GrantsByGrantee {
+        grantee: String,
+        #[command(flatten)]
+        pages: Pages,
+    },
+    /// What others may spend of an account
+    GrantsByGranter {
+        granter: String,
+        #[command(flatten)]
+        pages: Pages,
+    },
+}
+
+impl Feegrant {
+    fn ask(&self) -> Ask {
+        match self {
+            Feegrant::Grant { granter, grantee } => {
+                ask("/cosmos.feegrant.v1beta1.Query/Allowance", json!({ "granter": granter, "grantee": grantee }))
+            }
+            Feegrant::GrantsByGrantee { grantee, pages } => {
+                ask("/cosmos.feegrant.v1beta1.Query/Allowances", json!({ "grantee": grantee, "pagination": pages.json() }))
+            }
+            Feegrant::GrantsByGranter { granter, pages } => {
+                ask("/cosmos.feegrant.v1beta1.Query/AllowancesByGranter", json!({ "granter": granter, "pagination": pages.json() }))
+            }
+        }
+    }
+}
+
+#[derive(Subcommand)]
+pub enum Authz {
+    /// The grants of one granter to one grantee, or the one for a type of message
+    Grants {
+        granter: String,
+        grantee: String,
+        msg_type_url: Option<String>,
+        #[command(flatten)]
+        pages: Pages,
+    },
+    /// What an account may do for others
+    GrantsByGrantee {
+        grantee: String,
+        #[command(flatten)]
+        pages: Pages,
+    },
+    /// What others may do for an account
+    GrantsByGranter {
+        granter: String,
+        #[command(flatten)]
+        pages: Pages,
+    },
+}
+
+impl Authz {
+    fn ask(&self) -> Ask {
+        match self {
+            Authz::Grants { granter, grantee, msg_type_url, pages } => ask(
+                "/cosmos.authz.v1beta1.Query/Grants",
+                json!({ "granter": granter, "grantee": grantee, "msg_type_url": msg_type_url, "pagination": pages.json() }),
+            ),
+            Authz::GrantsByGrantee { grantee, pages } => {
+                ask("/cosmos.authz.v1beta1.Query/GranteeGrants", json!({ "grantee": grantee, "pagination": pages.json() }))
+            }
+            Authz::GrantsByGranter { granter, pages } => {
+                ask("/cosmos.authz.v1beta1.Query/GranterGrants", json!({ "granter": granter, "pagination": pages.json() }))
+            }
+        }
+    }
+}
+
 /// A request: service path, and fields of which None and null are left out.
 struct Ask {
     path: &'static str,
@@ -389,6 +488,20 @@ impl Query {
                 tx::wait(&rpc, hash, Duration::from_secs(*timeout)).await?;
                 return transaction(context, &rpc, hash).await;
             }
+            Query::Txs { query, page, limit, order_by } => {
+                let params = json!({ "query": query, "page": page.to_string(), "per_page": limit.to_string(), "order_by": order_by });
+                let mut found = rpc.call("tx_search", params).await?;
+                let txs: Vec<Value> = found["txs"].as_array().into_iter().flatten().map(super::tx::shown).collect();
+                context.print(&json!({ "total_count": found["total_count"].take(), "page_number": page.to_string(), "limit": limit.to_string(), "txs": txs }));
+                return Ok(());
+            }
+            Query::BlockResults { height } => {
+                let params = height.map_or(json!({}), |h| json!({ "height": h.to_string() }));
+                context.print(&rpc.call("block_results", params).await?);
+                return Ok(());
+            }
+            Query::Feegrant(q) => q.ask(),
+            Query::Authz(q) => q.ask(),
             Query::Block { height } => {
                 let params = height.map_or(json!({}), |h| json!({ "height": h.to_string() }));
                 context.print(&rpc.call("block", params).await?);

@@ -2,7 +2,9 @@
 
 use super::context::Context;
 use super::envelope::{provider_key, seal};
+use super::grants::{Authz, Feegrant};
 use super::query::send;
+use super::sign::{self, Files, Numbers, Signing};
 use super::{sdl, usage};
 use anyhow::{Context as _, anyhow, bail};
 use base64::Engine;
@@ -10,13 +12,16 @@ use base64::prelude::BASE64_STANDARD;
 use clap::{Args, Subcommand, ValueEnum};
 use client::address::{Address, Prefix};
 use client::envelope;
-use client::keyring::{Keyring, Record, parse_recipient_key};
-use client::rpc::Rpc;
+use client::keyring::{AccountKey, Keyring, KeyringError, Record, parse_recipient_key};
+use client::keys::PublicKey;
+use client::rpc::{Broadcast, Rpc, RpcError};
 use client::sdl::canonical_json;
-use client::tx::{Signer, Unsigned, account, any, broadcast, public_key, wait};
+use client::sign::{encode, key_any};
+use client::tx::{TxError, any, broadcast, public_key, wait};
 use proto::Any;
 use proto::cosmos::bank::v1beta1::MsgSend;
 use proto::cosmos::base::v1beta1::Coin;
+use proto::cosmos::tx::v1beta1::{AuthInfo, Fee, Tx as SdkTx, TxBody};
 use proto::virtengine::base::v1::{Attribute, BidId, DeploymentId};
 use proto::virtengine::{deployment::v1 as d, encryption::v1 as k, escrow::v1 as e, market::v1 as m, provider::v1 as p};
 use serde_json::{Value, json};
@@ -28,6 +33,8 @@ const DEFAULT_GAS_ADJUSTMENT: f64 = 1.5;
 const DEFAULT_GAS_PRICES: &str = "0.025uve";
 /// How long the default mode waits for a block.
 const WAIT: Duration = Duration::from_secs(60);
+/// How often a transaction is signed again because others of its account came first.
+const RESIGN: u32 = 8;
 
 #[derive(Subcommand)]
 pub enum Tx {
@@ -49,10 +56,18 @@ pub enum Tx {
     /// The money behind deployments, and usage
     #[command(subcommand)]
     Escrow(Escrow),
+    /// Allowances that let others spend on fees
+    #[command(subcommand)]
+    Feegrant(Feegrant),
+    /// Grants that let others act
+    #[command(subcommand)]
+    Authz(Authz),
+    #[command(flatten)]
+    Files(Files),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Mode {
+pub enum Mode {
     /// Wait until it is in a block
     Block,
     /// Wait until the mempool has checked it
@@ -67,7 +82,7 @@ enum Mode {
 pub struct TxFlags {
     /// Who signs: a key's name or address
     #[arg(long)]
-    from: Option<String>,
+    pub from: Option<String>,
     /// The gas limit, or auto [default: auto]
     #[arg(long)]
     gas: Option<String>,
@@ -89,12 +104,23 @@ pub struct TxFlags {
     /// [default: block]
     #[arg(long, short)]
     broadcast_mode: Option<Mode>,
-    /// Instead of asking the node
-    #[arg(long, short)]
-    sequence: Option<u64>,
-    /// Instead of asking the node
-    #[arg(long, short)]
-    account_number: Option<u64>,
+    #[command(flatten)]
+    numbers: Numbers,
+    /// What is signed: direct, or amino-json as hardware wallets do [default: direct]
+    #[arg(long)]
+    sign_mode: Option<Signing>,
+    /// Who pays the fee: a key's name or address, who signs too
+    #[arg(long)]
+    fee_payer: Option<String>,
+    /// Whose allowance pays the fee: a key's name or address
+    #[arg(long)]
+    fee_granter: Option<String>,
+    /// Print the unsigned transaction and send nothing
+    #[arg(long)]
+    generate_only: bool,
+    /// Where to write the transaction instead of standard output
+    #[arg(long, value_name = "FILE")]
+    output_document: Option<PathBuf>,
     /// The last block that may hold it
     #[arg(long, default_value_t = 0)]
     timeout_height: u64,
@@ -435,16 +461,31 @@ pub fn coin(field: &str, text: &str) -> anyhow::Result<Coin> {
 /// The signer of a command: the keyring, the key and its address.
 pub struct From {
     pub keyring: Keyring,
-    pub record: Record,
+    /// None for an address that is in no key of the keyring: enough for a transaction that others sign.
+    pub record: Option<Record>,
     pub address: String,
 }
 
-fn signer(context: &Context, name: Option<&str>) -> anyhow::Result<From> {
+pub fn signer(context: &Context, name: Option<&str>) -> anyhow::Result<From> {
     let name = name.context("--from: say who signs, with a key's name or address")?;
     let keyring = context.keyring()?;
-    let record = keyring.get(name)?;
-    let address = record.address().to_bech32(Prefix::Account);
-    Ok(From { keyring, record, address })
+    let (record, address) = match (keyring.get(name), name.parse::<Address>()) {
+        (Ok(record), _) => (Some(record.clone()), record.address()),
+        (Err(KeyringError::NotFound { .. }), Ok(address)) => (None, address),
+        (Err(e), _) => return Err(e.into()),
+    };
+    Ok(From { keyring, record, address: address.to_bech32(Prefix::Account) })
+}
+
+/// The address of a key's name, or an address as it is.
+pub fn address_of(context: &Context, field: &str, text: &str) -> anyhow::Result<String> {
+    match text.parse::<Address>() {
+        Ok(_) => Ok(text.to_string()),
+        Err(_) => {
+            let record = context.keyring()?.get(text).with_context(|| format!("{field}: expected a key's name or an address"))?;
+            Ok(record.address().to_bech32(Prefix::Account))
+        }
+    }
 }
 
 fn account_address(field: &str, text: &str) -> anyhow::Result<String> {
@@ -500,12 +541,15 @@ impl Tx {
             Tx::Deployment(x) => x.build(context)?,
             Tx::Market(x) => x.build(context, &rpc).await?,
             Tx::Escrow(x) => x.build(context, &rpc).await?,
+            Tx::Feegrant(x) => x.build(context)?,
+            Tx::Authz(x) => x.build(context)?,
+            Tx::Files(x) => return x.run(context, &rpc).await,
         };
         flags.send(context, &rpc, from, messages).await
     }
 }
 
-type Built = (TxFlags, From, Vec<Any>);
+pub type Built = (TxFlags, From, Vec<Any>);
 
 impl Provider {
     fn build(self, context: &Context) -> anyhow::Result<Built> {
@@ -692,7 +736,8 @@ async fn manifest(context: &Context, rpc: &Rpc, file: &Path, id: &Id, flags: &Tx
         );
     }
     let bound = envelope::Context { chain_id: context.chain_id(rpc).await?, lease_id: (&lease_id).try_into()? };
-    let recipients = vec![provider_key(rpc, &lease_id.provider).await?, from.keyring.x25519_public(&from.record.name)?];
+    let own = from.record.as_ref().context("--from: expected a key of the keyring: the manifest is sealed to it too")?;
+    let recipients = vec![provider_key(rpc, &lease_id.provider).await?, from.keyring.x25519_public(&own.name)?];
     let text = Zeroizing::new(canonical_json(&sdl.manifest()).into_bytes());
     let envelope = Some(seal(&text, &bound, recipients)?);
     let message = any(&m::MsgSendManifest { owner: from.address.clone(), lease_id: Some(lease_id), envelope });
@@ -730,81 +775,164 @@ impl Escrow {
 }
 
 impl TxFlags {
-    async fn send(self, context: &Context, rpc: &Rpc, from: From, messages: Vec<Any>) -> anyhow::Result<()> {
-        let key = public_key(&from.keyring, &from.record.name)?;
-        let chain_id = context.chain_id(rpc).await?;
-        let (account_number, sequence) = match (self.account_number, self.sequence) {
-            (Some(number), Some(sequence)) => (number, sequence),
-            (number, sequence) => {
-                let known = account(rpc, &from.address).await?;
-                (number.unwrap_or(known.0), sequence.unwrap_or(known.1))
-            }
-        };
-        let signer = Signer { chain_id, account_number, sequence, public_key: key };
-        let mut tx = Unsigned { memo: self.note.clone(), timeout_height: self.timeout_height, ..Unsigned::new(messages) };
-        let gas = self.gas.clone().or(context.gas.clone()).unwrap_or_else(|| "auto".into());
-        if self.dry_run || gas == "auto" {
-            let factor = match self.gas_adjustment {
-                Some(factor) => factor,
-                None => context
-                    .gas_adjustment
-                    .as_deref()
-                    .map_or(Ok(DEFAULT_GAS_ADJUSTMENT), str::parse)
-                    .context("gas-adjustment: expected a number")?,
-            };
-            if !(1.0..=100.0).contains(&factor) {
-                bail!("--gas-adjustment {factor}: expected a number from 1 to 100");
-            }
-            tx.gas = (tx.simulate(rpc, &signer).await? as f64 * factor).ceil() as u64;
-            eprintln!("gas estimate: {}", tx.gas);
-            if self.dry_run {
-                return Ok(());
-            }
-        } else {
-            tx.gas = gas.parse().with_context(|| format!("--gas {gas:?}: expected a number or auto"))?;
+    /// Estimates, signs, sends and waits, as far as the flags want it.
+    pub async fn send(self, context: &Context, rpc: &Rpc, from: From, messages: Vec<Any>) -> anyhow::Result<()> {
+        let mut tx = self.unsigned(context, messages)?;
+        self.set_gas_and_fee(context, rpc, &from, &mut tx).await?;
+        if self.dry_run {
+            return Ok(());
         }
-        tx.fee = match &self.fees {
-            Some(fees) => coins("--fees", fees)?,
-            None => {
-                let prices = self.gas_prices.clone().or(context.gas_prices.clone()).unwrap_or_else(|| DEFAULT_GAS_PRICES.into());
-                app::GasPrices::parse(&prices).map_err(|e| anyhow!("--gas-prices: {e}"))?.fee(tx.gas)
-            }
-        };
-        if !self.yes {
-            let body = json!({ "messages": tx.messages.iter().map(shown_any).collect::<Vec<_>>(), "fee": tx.fee.iter().map(|c| format!("{}{}", c.amount, c.denom)).collect::<Vec<_>>(), "gas": tx.gas });
-            eprintln!("{body}");
+        if self.generate_only {
+            return sign::print_tx(&tx, self.output_document.as_deref());
+        }
+        let name = from.record.as_ref().map(|r| r.name.clone()).with_context(|| {
+            format!("{} is in no key of this keyring: add it, or make an unsigned transaction with --generate-only", from.address)
+        })?;
+        let key = AccountKey::Single(PublicKey::from_bytes(&public_key(&from.keyring, &name)?)?);
+        let signers = sign::signers(&tx)?;
+        if let Some(other) = signers.iter().find(|s| **s != from.address) {
+            bail!("{other} must sign too: make the transaction with --generate-only and have each sign it with tx sign");
+        }
+        if !self.yes && !self.offline() {
+            let (messages, fee) =
+                (tx.body.iter().flat_map(|b| &b.messages).map(shown_any), tx.auth_info.iter().filter_map(|a| a.fee.as_ref()));
+            let fee: Vec<_> = fee.collect();
+            let amount: Vec<String> = fee.iter().flat_map(|f| &f.amount).map(|c| format!("{}{}", c.amount, c.denom)).collect();
+            let shown = json!({ "messages": messages.collect::<Vec<_>>(), "fee": amount, "gas": fee.first().map(|f| f.gas_limit) });
+            eprintln!("{shown}");
             if !context.prompt.confirm("confirm transaction before signing and broadcasting")? {
                 bail!("cancelled transaction");
             }
         }
-        let secret = from.keyring.signer(&from.record.name)?;
-        let bytes = tx.sign(&signer, &secret);
-        let mode = match (self.broadcast_mode, context.broadcast_mode.as_deref()) {
-            (Some(mode), _) => mode,
-            (None, Some(text)) => {
-                Mode::from_str(text, true).map_err(|_| anyhow!("broadcast-mode {text:?} in client.toml: expected block, sync or async"))?
+        let mode = self.sign_mode.unwrap_or(Signing::Direct).mode();
+        let mut data = self.numbers.data(context, rpc, &from.address).await?;
+        let secret = from.keyring.signer(&name)?;
+        let mut attempts = 0;
+        let sent = loop {
+            sign::sign(&mut tx, &key, &secret, mode, &data)?;
+            if self.offline() {
+                return sign::print_tx(&tx, self.output_document.as_deref());
             }
-            (None, None) => Mode::Block,
+            match broadcast(rpc, &encode(&tx), self.mode(context)? != Mode::Async).await {
+                // Other transactions of the account are in flight: the mempool knows the next number.
+                // The same transaction is in flight already: this is to be another one.
+                Err(TxError::Rpc(RpcError::Node { message, data: details, .. }))
+                    if self.numbers.sequence.is_none()
+                        && attempts < RESIGN
+                        && self.mode(context)? != Mode::Block
+                        && format!("{message} {details}").contains("already exists in cache") =>
+                {
+                    attempts += 1;
+                    data.sequence += 1;
+                }
+                Err(TxError::Refused { code: 32, log, .. }) if self.numbers.sequence.is_none() && attempts < RESIGN => {
+                    attempts += 1;
+                    match expected_sequence(&log) {
+                        Some(next) if next > data.sequence => data.sequence = next,
+                        _ => bail!("{log}"),
+                    }
+                }
+                answer => break answer?,
+            }
         };
-        let sent = broadcast(rpc, &bytes, mode != Mode::Async).await?;
-        if mode != Mode::Block {
-            context.print(&json!({ "txhash": sent.hash, "code": sent.code, "codespace": sent.codespace, "raw_log": sent.log }));
-            return Ok(());
-        }
-        let found = shown(&wait(rpc, &sent.hash, WAIT).await?);
-        if found["code"] != json!(0) {
-            bail!(
-                "transaction {} failed in block {}: {} (codespace {}, code {})",
-                sent.hash,
-                found["height"].as_str().unwrap_or_default(),
-                found["raw_log"].as_str().unwrap_or_default(),
-                found["codespace"].as_str().unwrap_or_default(),
-                found["code"]
-            );
-        }
-        context.print(&found);
+        report(context, rpc, sent, self.mode(context)?).await
+    }
+
+    pub fn offline(&self) -> bool {
+        self.numbers.offline
+    }
+
+    fn unsigned(&self, context: &Context, messages: Vec<Any>) -> anyhow::Result<SdkTx> {
+        let account = |field: &str, text: &Option<String>| text.as_deref().map_or(Ok(String::new()), |t| address_of(context, field, t));
+        let fee = Fee {
+            payer: account("--fee-payer", &self.fee_payer)?,
+            granter: account("--fee-granter", &self.fee_granter)?,
+            ..Fee::default()
+        };
+        let body = TxBody { messages, memo: self.note.clone(), timeout_height: self.timeout_height, ..TxBody::default() };
+        Ok(SdkTx { body: Some(body), auth_info: Some(AuthInfo { fee: Some(fee), ..AuthInfo::default() }), signatures: Vec::new() })
+    }
+
+    async fn set_gas_and_fee(&self, context: &Context, rpc: &Rpc, from: &From, tx: &mut SdkTx) -> anyhow::Result<()> {
+        let gas = self.gas.clone().or(context.gas.clone()).unwrap_or_else(|| "auto".into());
+        let gas_limit = if self.dry_run || (gas == "auto" && !self.offline()) {
+            let key = from.record.as_ref().map(|r| key_any(&r.public_key));
+            // To move a fee takes gas as well, however small it is.
+            self.set_fee(context, tx, 1)?;
+            let used = sign::simulate(rpc, tx, key, self.numbers.sequence).await?;
+            let limit = (used as f64 * self.factor(context)?).ceil() as u64;
+            eprintln!("gas estimate: {limit}");
+            limit
+        } else if gas == "auto" {
+            bail!("--gas auto asks the node, which --offline forbids: give --gas a number, like --gas 200000")
+        } else {
+            gas.parse().with_context(|| format!("--gas {gas:?}: expected a number or auto"))?
+        };
+        self.set_fee(context, tx, gas_limit)
+    }
+
+    fn set_fee(&self, context: &Context, tx: &mut SdkTx, gas_limit: u64) -> anyhow::Result<()> {
+        let amount = match &self.fees {
+            Some(fees) => coins("--fees", fees)?,
+            None => {
+                let prices = self.gas_prices.clone().or(context.gas_prices.clone()).unwrap_or_else(|| DEFAULT_GAS_PRICES.into());
+                app::GasPrices::parse(&prices).map_err(|e| anyhow!("--gas-prices: {e}"))?.fee(gas_limit)
+            }
+        };
+        let fee = tx.auth_info.get_or_insert_default().fee.get_or_insert_default();
+        (fee.gas_limit, fee.amount) = (gas_limit, amount);
         Ok(())
     }
+
+    fn factor(&self, context: &Context) -> anyhow::Result<f64> {
+        let set = context.gas_adjustment.as_deref().map(str::parse).transpose().context("gas-adjustment: expected a number")?;
+        let factor = self.gas_adjustment.or(set).unwrap_or(DEFAULT_GAS_ADJUSTMENT);
+        if !(1.0..=100.0).contains(&factor) {
+            bail!("--gas-adjustment {factor}: expected a number from 1 to 100");
+        }
+        Ok(factor)
+    }
+
+    fn mode(&self, context: &Context) -> anyhow::Result<Mode> {
+        broadcast_mode(self.broadcast_mode, context)
+    }
+}
+
+/// Flag, then `client.toml`, then block.
+pub fn broadcast_mode(flag: Option<Mode>, context: &Context) -> anyhow::Result<Mode> {
+    match (flag, context.broadcast_mode.as_deref()) {
+        (Some(mode), _) => Ok(mode),
+        (None, Some(text)) => {
+            Mode::from_str(text, true).map_err(|_| anyhow!("broadcast-mode {text:?} in client.toml: expected block, sync or async"))
+        }
+        (None, None) => Ok(Mode::Block),
+    }
+}
+
+/// The number in `account sequence mismatch, expected 7, got 5: …`.
+fn expected_sequence(log: &str) -> Option<u64> {
+    log.split_once("expected ")?.1.split(',').next()?.parse().ok()
+}
+
+/// Prints what became of a transaction that the mempool took; waits for its block where that is wanted.
+pub async fn report(context: &Context, rpc: &Rpc, sent: Broadcast, mode: Mode) -> anyhow::Result<()> {
+    if mode != Mode::Block {
+        context.print(&json!({ "txhash": sent.hash, "code": sent.code, "codespace": sent.codespace, "raw_log": sent.log }));
+        return Ok(());
+    }
+    let found = shown(&wait(rpc, &sent.hash, WAIT).await?);
+    if found["code"] != json!(0) {
+        bail!(
+            "transaction {} failed in block {}: {} (codespace {}, code {})",
+            sent.hash,
+            found["height"].as_str().unwrap_or_default(),
+            found["raw_log"].as_str().unwrap_or_default(),
+            found["codespace"].as_str().unwrap_or_default(),
+            found["code"]
+        );
+    }
+    context.print(&found);
+    Ok(())
 }
 
 fn shown_any(any: &Any) -> Value {

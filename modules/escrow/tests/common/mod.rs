@@ -224,7 +224,7 @@ impl World {
         let events = self.ctx.take_events();
         let name = |e: &Event| match e {
             Event::Typed { name, .. } => Some(name.trim_start_matches("virtengine.escrow.v1.Event").to_string()),
-            Event::Plain { .. } => None,
+            _ => None,
         };
         events.iter().filter_map(name).collect()
     }

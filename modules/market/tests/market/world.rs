@@ -269,7 +269,7 @@ impl World {
     pub fn event_names(&self) -> Vec<String> {
         let typed = |e: &Event| match e {
             Event::Typed { name, .. } => Some(name.rsplit('.').next().unwrap_or_default().to_string()),
-            Event::Plain { .. } => None,
+            _ => None,
         };
         self.events.iter().filter_map(typed).collect()
     }
