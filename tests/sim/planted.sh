@@ -13,12 +13,27 @@ commit=$(git -C "$ROOT" rev-parse --short HEAD)
 results=$CACHE/planted-$commit.txt
 touch "$results"
 
-[[ $# -gt 0 ]] || set -- $(cd "$bugs" && printf '%s\n' *.patch | sed 's/\.patch$//')
+names=("$@")
+if [[ $# == 0 ]]; then
+    names=("$bugs"/*.patch)
+    names=("${names[@]##*/}")
+    names=("${names[@]%.patch}")
+fi
 if [[ ! -d $copy ]]; then
     git clone --quiet --shared "$ROOT" "$copy"
 fi
 git -C "$copy" fetch --quiet origin HEAD
 git -C "$copy" checkout --quiet --force --detach FETCH_HEAD
+
+# A place of its own, so that nobody waits for these builds; it begins with the dependencies that are there.
+own=$CACHE/planted-target
+if [[ ! -d $own ]]; then
+    mkdir -p "$own/release"
+    for part in deps build .fingerprint; do
+        [[ ! -d $CARGO_TARGET_DIR/release/$part ]] || cp -a "$CARGO_TARGET_DIR/release/$part" "$own/release/"
+    done
+fi
+export CARGO_TARGET_DIR=$own
 
 # The members of the workspace are built quickly rather than to be fast; their dependencies are those of every build.
 profile=()
@@ -28,7 +43,7 @@ done
 build() { (cd "$copy" && cargo build --quiet --release --package sim "${profile[@]}"); }
 
 failed=0
-for name; do
+for name in "${names[@]}"; do
     if grep -q "^$name: found" "$results"; then
         continue
     fi

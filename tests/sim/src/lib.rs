@@ -24,8 +24,9 @@ pub mod run;
 pub mod shrink;
 pub mod wire;
 
-use generate::{Block, history};
+use generate::{Block, World, history};
 use run::{Failure, Stats, run};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, Once};
 use std::time::Duration;
@@ -72,6 +73,22 @@ pub fn describe(history: &[Block]) -> String {
         }
     }
     out
+}
+
+/// How often each kind of message is foretold to succeed, and why others are refused.
+pub fn tally(world: &World, history: &[Block]) -> BTreeMap<String, u64> {
+    let (mut model, mut tally) = (world.model(), BTreeMap::new());
+    for block in history {
+        model.now += block.dt;
+        for tx in &block.txs {
+            let outcome = model.deliver(tx).err().unwrap_or("accepted");
+            let kind = format!("{:?}", tx.msgs[0]);
+            let kind = kind.split([' ', '{']).next().unwrap_or_default();
+            *tally.entry(format!("{kind}: {outcome}")).or_default() += 1;
+        }
+        model.end_block();
+    }
+    tally
 }
 
 /// Runs seeds on `jobs` threads until all are through or one fails; `done` hears of each.

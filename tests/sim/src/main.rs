@@ -66,7 +66,7 @@ struct Replay {
     /// Look for a shorter history so many seconds
     #[arg(long, default_value_t = 0)]
     patience: u64,
-    /// Print every block
+    /// Print every block, and how often what is foretold
     #[arg(long)]
     verbose: bool,
 }
@@ -159,6 +159,7 @@ fn replay(args: Replay) -> anyhow::Result<ExitCode> {
     println!("{params:?}{}", if *tight { ", a tight budget" } else { "" });
     if args.verbose {
         println!("{}", describe(&blocks));
+        sim::tally(&world, &blocks).iter().for_each(|(what, count)| println!("{count:6} {what}"));
     }
     match run(&world, &blocks) {
         Ok(stats) => println!("nothing found: {stats:?}"),

@@ -405,10 +405,18 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Time alone ends everything, however little each block may do.
+    /// Once the tenants close what they have, nothing stays, however little each block may do.
     fn wind_down(&mut self) -> anyhow::Result<()> {
         let p = &self.world.params;
-        let dt = p.closed_retention + p.order_ttl + p.depletion_grace + 3_600_000;
+        let dt = p.closed_retention + p.order_ttl + 3_600_000;
+        let mut last = Block { dt, ..Block::default() };
+        for (at, _) in self.lists()?.iter().filter_map(|line| line.strip_prefix("deployment ")?.split_once(" active")) {
+            let (owner, dseq) = at.split_once('/').context("an id has two parts")?;
+            let signer = CAST.addresses.iter().position(|a| a == owner).context("a tenant is an actor")? as u16;
+            let msgs = vec![Msg::CloseDeployment { dseq: dseq.parse()? }];
+            last.txs.push(Tx { signer, fee: 0, fault: None, checked: true, msgs });
+        }
+        self.block(&last)?;
         for i in 1..=WIND_DOWN {
             // A new store has none of the gaps that scans of this one would have to skip.
             self.block(&Block { dt, reimport: i % 100 == 1, ..Block::default() })?;
