@@ -38,7 +38,7 @@ export CARGO_TARGET_DIR=$own
 # The members of the workspace are built quickly rather than to be fast; their dependencies are those of every build.
 profile=()
 for crate in kernel auth bank staking escrow provider encryption deployment market app client sim; do
-    profile+=(--config "profile.release.package.$crate.opt-level=1" --config "profile.release.package.$crate.debug=false")
+    profile+=(--config "profile.release.package.$crate.opt-level=0" --config "profile.release.package.$crate.debug=false")
 done
 build() { (cd "$copy" && cargo build --quiet --release --package sim "${profile[@]}"); }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// The time of genesis.
 pub const START: Ms = 1_800_000_000_000;
 /// Active deployments from which on new ones are rare, so that states stay small.
-const MANY: usize = 12;
+const MANY: u64 = 12;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Block {
@@ -130,16 +130,19 @@ impl Generator {
     fn dt(&mut self) -> Ms {
         let unit = self.world.unit;
         if self.r.percent(40) {
-            let times = self.times();
+            let mut times = self.times();
+            times.sort();
+            // What is near is what interrupts.
+            times.truncate(6);
             if let Some(at) = self.r.any(&times) {
                 return (at + self.r.below(3)).saturating_sub(1 + self.model.now).max(1);
             }
         }
-        match self.r.below(20) {
-            0..=3 => self.r.from(1, 3),
-            4..=9 => self.r.from(1, unit),
-            10..=17 => self.r.from(1, 6 * unit),
-            18 => self.r.from(1, 60 * unit),
+        match self.r.below(50) {
+            0..=9 => self.r.from(1, 3),
+            10..=29 => self.r.from(1, unit),
+            30..=46 => self.r.from(1, 5 * unit),
+            47..=48 => self.r.from(1, 60 * unit),
             _ => self.r.from(1, 21 * 24 * 3_600_000),
         }
     }
@@ -335,10 +338,43 @@ impl Generator {
     // --- messages
 
     fn msg(&mut self) -> (Who, Msg) {
-        let few = self.model.deployments.values().filter(|d| d.active).count() < MANY;
-        let open = self.model.deployments.values().flat_map(|d| d.orders.values()).any(|o| o.is_offered(self.model.now));
-        let weights =
-            [if few { 8 } else { 1 }, if open { 20 } else { 3 }, 11, 26, 8, 3, 4, 5, 2, 1, 2, 6, 2, 3, 4, 1, 4, 1, 2, 1, 1, 1, 4, 1];
+        let (mut few, mut offers, mut bids, mut leases, mut meters) = (0, 0, 0, 0, 0);
+        for d in self.model.deployments.values() {
+            few += u64::from(d.active);
+            offers += d.orders.values().filter(|o| o.is_offered(self.model.now)).count();
+            bids += d.orders.values().flat_map(|o| o.bids.values()).filter(|b| b.state == BidState::Open).count();
+            leases += d.orders.values().filter(|o| o.state == OrderState::Active).count();
+            meters += d.account.meters.values().filter(|m| !m.is_settled()).count();
+        }
+        let providers = self.model.providers.values().filter(|p| p.active).count();
+        // Rarely what there is nothing for.
+        let if_any = |there: usize, weight: u64| if there > 0 { weight } else { 1 };
+        let weights = [
+            if few < MANY { 10 } else { 1 },
+            if_any(offers.min(providers), 20),
+            if_any(bids, 14),
+            if_any(meters, 30),
+            8,
+            3,
+            if_any(leases, 3),
+            if_any(bids + leases, 4),
+            2,
+            1,
+            2,
+            6,
+            if_any(leases, 3),
+            if_any(leases, 4),
+            4,
+            1,
+            if providers < 5 { 12 } else { 1 },
+            1,
+            2,
+            1,
+            1,
+            1,
+            3,
+            1,
+        ];
         match self.r.weighted(&weights) {
             0 => self.create_deployment(),
             1 => self.create_bid(),
@@ -348,7 +384,7 @@ impl Generator {
             }
             3 => self.usage(),
             4 => {
-                let (starved, uve) = (self.r.percent(50), self.money(20));
+                let (starved, uve) = (self.r.percent(60), self.money(30));
                 let id = self.id(|d| d.active && (!starved || d.account.state != escrow::State::Open));
                 let who = if self.r.percent(50) { self.signs(id.owner) } else { self.user() };
                 (who, Msg::Deposit { id, amount: self.amount(uve) })
@@ -364,7 +400,7 @@ impl Generator {
             7 => {
                 let state = self.r.one(&[BidState::Open, BidState::Active, BidState::Active, BidState::Lost]);
                 let bid = self.bid_in(state);
-                let reason = self.r.one(&[0, 10_000, 10_001, 10_002, 10_003, 10_003, 1, 20_000, -1]);
+                let reason = self.r.one(&[0, 10_000, 10_000, 10_001, 10_002, 10_003, 10_003, 10_003, 1, 20_000, -1]);
                 (self.acting(bid.provider), Msg::CloseBid { bid, reason })
             }
             8 => {
@@ -526,11 +562,10 @@ impl Generator {
             _ => expected,
         };
         let end = match self.r.below(20) {
-            0 => start,
-            1 => now + self.r.from(0, unit),
-            2 => 1 << 50,
-            3 => self.r.one(&edges),
-            4 => self.r.one(&edges).saturating_sub(1),
+            0 => start - self.r.below(2),
+            1..=2 => now + self.r.from(0, unit),
+            3 => 1 << 50,
+            4 => self.r.one(&edges),
             5..=8 => start + self.r.from(1, 6 * unit),
             9 => start + self.model.params.min_usage_interval - self.r.below(2),
             _ => now,
