@@ -538,7 +538,7 @@ impl Generator {
             Some((spec, d.account.meters.get(&bid.slot())?.clone()))
         });
         let Some((spec, meter)) = found else {
-            let claim = Claim { sequence: self.r.below(3), start: now.saturating_sub(unit), end: now, used: [self.r.next() >> 20; 4] };
+            let claim = Claim { sequence: self.r.below(3), start: now.saturating_sub(unit), end: now, used: [self.r.bits() >> 20; 4] };
             return Record { bid, claim };
         };
         let last = meter.last.as_ref().map_or(0, |c| c.sequence);

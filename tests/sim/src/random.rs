@@ -7,10 +7,10 @@ impl Random {
     /// Streams of one seed are independent of each other.
     pub fn new(seed: u64, stream: u64) -> Self {
         let mut random = Random(seed ^ stream.rotate_left(32));
-        Random(random.next())
+        Random(random.bits())
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -20,7 +20,7 @@ impl Random {
 
     /// From 0 to n − 1.
     pub fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
+        self.bits() % n
     }
 
     /// From a to b, both included.
