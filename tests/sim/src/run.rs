@@ -25,8 +25,10 @@ use tendermint_proto::v0_38::abci::*;
 const FIRST_HEIGHT: i64 = 10;
 /// Lists are compared every so many blocks, and after the last.
 const LISTS_EVERY: usize = 8;
-/// Blocks after which a history that cannot foretell times has to be through with everything.
-const WIND_DOWN: usize = 20_000;
+/// Blocks of a small budget that a history which cannot be foretold has to end in; then the budget is a large one.
+const PATIENCE: usize = 50;
+/// After so many nothing may be left.
+const WIND_DOWN: usize = 200;
 
 /// What went wrong, and in which block.
 #[derive(Debug, Clone)]
@@ -96,6 +98,8 @@ struct Run<'a> {
     app_hash: Bytes,
     total: u128,
     meters: BTreeMap<BidId, Meter>,
+    /// The next import allows the end of a block all that there is to do.
+    hurry: bool,
     stats: Stats,
 }
 
@@ -173,6 +177,7 @@ impl<'a> Run<'a> {
             height: FIRST_HEIGHT - 1,
             app_hash: Bytes::new(),
             meters: BTreeMap::new(),
+            hurry: false,
             stats: Stats::default(),
         };
         run.init(&genesis(world));
@@ -194,8 +199,9 @@ impl<'a> Run<'a> {
         self.app_hash = self.app().init_chain(request).app_hash;
     }
 
-    /// What a start of the node would find.
+    /// Ends while a block is executed and not committed; a start must find the last one.
     fn restart(&mut self) -> anyhow::Result<()> {
+        self.app().finalize_block(RequestFinalizeBlock { height: self.height + 1, time: time(self.model.now), ..Default::default() });
         self.app = None;
         self.app = Some(open(&self.dir)?);
         let info = self.app().info(RequestInfo::default());
@@ -206,7 +212,10 @@ impl<'a> Run<'a> {
 
     /// A new chain that goes on from the exported state.
     fn reimport(&mut self) -> anyhow::Result<()> {
-        let state = self.app().export().map_err(|e| anyhow::anyhow!("export: {e}"))?;
+        let mut state = self.app().export().map_err(|e| anyhow::anyhow!("export: {e}"))?;
+        if self.hurry {
+            state["market"]["params"]["end_block_budget"] = json!(10_000);
+        }
         let dir = scratch()?;
         self.app = Some(open(&dir)?);
         self.dir = dir;
@@ -418,9 +427,9 @@ impl<'a> Run<'a> {
         }
         self.block(&last)?;
         for i in 1..=WIND_DOWN {
-            // A new store has none of the gaps that scans of this one would have to skip.
-            self.block(&Block { dt, reimport: i % 100 == 1, ..Block::default() })?;
-            if i % 20 == 0 && self.lists()?.is_empty() {
+            self.hurry = i == PATIENCE;
+            self.block(&Block { dt, reimport: self.hurry, ..Block::default() })?;
+            if i % 10 == 0 && self.lists()?.is_empty() {
                 return Ok(());
             }
         }
