@@ -103,6 +103,12 @@ impl Escrow {
         Params::try_from(&row).map_err(|_| Fault::Corrupt("escrow parameters"))
     }
 
+    /// Whether money may leave escrow for an address: not for a module's, least of all escrow's own, which would then hold
+    /// more than it owes.
+    pub fn may_receive(&self, view: &View, to: &Address) -> Result<bool, Fault> {
+        Ok(self.auth.kind(view, to)? != Some(auth::Kind::Module))
+    }
+
     /// The account's row, not brought up to date.
     pub fn account(&self, view: &View, id: &AccountId) -> Result<Option<Account>, Fault> {
         self.accounts.get(view, id)

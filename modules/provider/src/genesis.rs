@@ -1,6 +1,6 @@
 //! The `provider` section of the genesis document.
 
-use crate::types::{check_attributes, check_details};
+use crate::types::check_attributes;
 use crate::{Params, Providers};
 use kernel::{Address, Ctx, Error, Genesis, Number, View, read_genesis, write_genesis};
 use proto::virtengine::provider::v1::{Details, GenesisState};
@@ -31,7 +31,7 @@ impl Providers {
                 payout: p.payout,
                 gateway_fingerprint: p.gateway_fingerprint,
             };
-            check_details(&details, params.max_attributes).map_err(|e| named(e.to_string()))?;
+            self.check_details(ctx, &details, &params).map_err(|e| named(e.to_string()))?;
             if provider.holds > 0 {
                 self.holds.save(ctx, &owner, &Number(std::mem::take(&mut provider.holds)))?;
             }

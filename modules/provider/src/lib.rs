@@ -13,7 +13,7 @@ pub use types::{Mismatch, Params};
 use escrow::Escrow;
 use kernel::{Address, Ctx, Fault, Genesis, Index, Item, Module, Namespace, Number, Table, View};
 use proto::virtengine::base::v1::{Attribute, PlacementRequirements};
-use proto::virtengine::provider::v1::{self as wire, Provider, SignedAttributes};
+use proto::virtengine::provider::v1::{self as wire, Details, Provider, SignedAttributes};
 use std::sync::Arc;
 
 pub struct Providers {
@@ -44,6 +44,17 @@ impl Providers {
 
     fn require(&self, view: &View, owner: &Address) -> Result<Provider, Error> {
         self.get(view, owner)?.ok_or(Error::NotAProvider(*owner))
+    }
+
+    /// What an owner says of its provider.
+    fn check_details(&self, view: &View, details: &Details, params: &Params) -> Result<(), Error> {
+        types::check_details(details, params.max_attributes)?;
+        match details.payout.parse() {
+            Ok(payout) if !self.escrow.may_receive(view, &payout)? => {
+                Err(Error::invalid("payout", format!("expected an account of a user, {payout} is a module's")))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The provider, if it is registered and ACTIVE.

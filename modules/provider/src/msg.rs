@@ -1,6 +1,6 @@
 //! One function per message.
 
-use crate::types::{check_attributes, check_details, uve};
+use crate::types::{check_attributes, uve};
 use crate::{Error, Providers};
 use escrow::AccountId;
 use kernel::{Address, Ctx, DENOM};
@@ -20,7 +20,7 @@ impl Providers {
         }
         let params = self.params(ctx)?;
         let details = msg.details.unwrap_or_default();
-        check_details(&details, params.max_attributes)?;
+        self.check_details(ctx, &details, &params)?;
         let deposit = uve("deposit", msg.deposit.as_ref())?;
         if deposit < params.min_deposit {
             return Err(Error::invalid("deposit", format!("expected at least {}{DENOM}, got {deposit}{DENOM}", params.min_deposit)));
@@ -47,7 +47,7 @@ impl Providers {
         let owner = address("owner", &msg.owner)?;
         let mut provider = self.require(ctx, &owner)?;
         let details = msg.details.unwrap_or_default();
-        check_details(&details, self.params(ctx)?.max_attributes)?;
+        self.check_details(ctx, &details, &self.params(ctx)?)?;
         fill(&mut provider, details);
         self.rows.save(ctx, &owner, &provider)?;
         ctx.emit(&EventProviderUpdated { owner: msg.owner });

@@ -1,10 +1,11 @@
 //! Usage records and the other messages about money.
 
 use crate::world::*;
-use kernel::{Address, BidId};
+use kernel::{Address, BidId, module_address};
 use proto::virtengine::deployment::v1 as d;
 use proto::virtengine::escrow::v1 as e;
 use proto::virtengine::market::v1::lease;
+use proto::virtengine::provider::v1 as p;
 
 fn submit_ok(w: &mut World, records: Vec<e::UsageRecord>) -> Vec<e::UsageResult> {
     w.ok(|w, ctx| w.market.submit_usage(ctx, submit(paul(), records))).results
@@ -248,4 +249,26 @@ fn what_exceeds_the_runway_can_be_taken_back_without_closing() {
     assert!(w.refused(|w, ctx| w.market.withdraw_spare(ctx, msg())).starts_with("nothing to withdraw"));
     let other = e::MsgWithdrawSpare { owner: bob().to_string(), dseq: deployment.dseq };
     assert_eq!(w.refused(|w, ctx| w.market.withdraw_spare(ctx, other)), format!("deployment {}/1 not found", bob()));
+}
+
+#[test]
+fn earnings_cannot_be_paid_to_a_modules_account() {
+    let mut w = World::new();
+    let details = |payout: Address| p::Details {
+        name: "provider".into(),
+        contact: "ops@example.com".into(),
+        payout: payout.to_string(),
+        ..Default::default()
+    };
+    for name in [escrow::MODULE_ACCOUNT, auth::FEE_COLLECTOR] {
+        let payout = module_address(name);
+        let expected = format!("payout: expected an account of a user, {payout} is a module's");
+        let create = p::MsgCreateProvider { owner: olga().to_string(), details: Some(details(payout)), deposit: uve(1_000_000_000) };
+        assert_eq!(w.refused(|w, ctx| w.providers.create(ctx, create)), expected);
+        if name == escrow::MODULE_ACCOUNT {
+            w.register(paul());
+        }
+        let update = p::MsgUpdateProvider { owner: paul().to_string(), details: Some(details(payout)) };
+        assert_eq!(w.refused(|w, ctx| w.providers.update(ctx, update)), expected);
+    }
 }
