@@ -146,7 +146,7 @@ fn a_registration_that_breaks_a_rule_leaves_no_trace() {
         c,
         vec![
             (PAUL, create(PAUL, &|_| ()), "is a provider already"),
-            (BOB, create(PETRA, &|_| ()), "signature"),
+            (BOB, create(PETRA, &|_| ()), "pubKey does not match signer address"),
             (BOB, create(BOB, &|m| m.deposit = None), "deposit: expected an amount in uve, got none"),
             (BOB, create(BOB, &|m| m.deposit = uve(999_999_999)), "expected at least 1000000000uve, got 999999999uve"),
             (BOB, create(BOB, &|m| m.deposit = coin(1_000_000_000, "atom")), "expected denom uve, got \"atom\""),

@@ -227,7 +227,7 @@ pub fn storm(leases: u64) -> anyhow::Result<()> {
     world.grow(leases)?;
     world.chain.check()?;
     let created = world.chain.time_ms - start;
-    // Ten hours of money; a day of grace; thirty days of memory. Each step goes past one.
+    // Ten hours of money; a day of grace; thirty days of memory for what has closed, and for deployments that are idle since.
     let mut steps = vec![world.quiesce("depletion", 10 * HOUR_MS + created)?];
     ensure!(steps[0].depleted == leases, "{} of {leases} accounts ran dry", steps[0].depleted);
     // Without it the money would come back as not served, and the leases would run again.
@@ -242,6 +242,8 @@ pub fn storm(leases: u64) -> anyhow::Result<()> {
     ensure!(paid <= most && paid + u128::from(leases) > most, "{paid} uve were paid for a use of {most}");
     ensure!(after.iter().sum::<u128>() == before.iter().sum(), "money was lost: {before:?} became {after:?}");
     steps.push(world.quiesce("retention", 31 * 24 * HOUR_MS)?);
+    steps.push(world.quiesce("retention of idle deployments", 31 * 24 * HOUR_MS)?);
+    steps.push(world.quiesce("retention of closed deployments", 31 * 24 * HOUR_MS)?);
     world.chain.check()?;
     let slowest = steps.iter().map(|s| s.slowest_ms).fold(0.0, f64::max);
     let rows_left = world.keys() - keys_before;

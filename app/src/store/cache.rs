@@ -1,4 +1,8 @@
-//! Rows that were read lately, in memory: a point read out of RocksDB takes microseconds, one from here a tenth.
+//! What was read lately, in memory.
+//!
+//! Rows: a point read out of RocksDB takes microseconds, one from here a tenth.
+//! Heads of queues: what a queue's first entries were stays in RocksDB as tombstones until it compacts, and every look at
+//! the head would walk over all of them; where a collection begins is remembered instead.
 //!
 //! A value is kept with the height since which it is the newest, so that a reader of an older version passes it by.
 //! Commits update what is here and add nothing: a key that a block writes was read by it.
@@ -20,6 +24,7 @@ pub struct Cache {
     /// Height of the newest version.
     height: AtomicU64,
     shards: [Mutex<Shard>; SHARDS],
+    heads: Mutex<HashMap<[u8; PREFIX], Head>>,
     /// Bytes at which a shard drops the rows that were not read since it did so last.
     limit: usize,
 }
@@ -32,6 +37,15 @@ struct Shard {
     bytes: usize,
 }
 
+/// The first bytes of all keys of a collection: kind, store, number.
+const PREFIX: usize = 3;
+
+/// Since this height there is no key of the collection before `first`.
+struct Head {
+    since: u64,
+    first: Bytes,
+}
+
 struct Row {
     since: u64,
     value: Option<Bytes>,
@@ -39,7 +53,7 @@ struct Row {
 
 impl Cache {
     pub fn new(height: u64, bytes: usize) -> Self {
-        Cache { height: height.into(), shards: Default::default(), limit: bytes / SHARDS / 2 }
+        Cache { height: height.into(), shards: Default::default(), heads: Mutex::default(), limit: bytes / SHARDS / 2 }
     }
 
     fn shard(&self, key: &[u8]) -> &Mutex<Shard> {
@@ -67,10 +81,38 @@ impl Cache {
         }
     }
 
+    /// Where to look for the first key of the collection of which `lo` is the prefix; None if it is not known or `lo` is
+    /// something else.
+    pub fn head(&self, lo: &[u8], height: u64) -> Option<Bytes> {
+        let heads = self.heads.lock();
+        let head = heads.get::<[u8; PREFIX]>(lo.try_into().ok()?)?;
+        (head.since <= height).then(|| head.first.clone())
+    }
+
+    /// Keeps that at `height` the collection of which `lo` is the prefix has no key before `first`.
+    pub fn set_head(&self, lo: &[u8], first: Bytes, height: u64) {
+        let Ok(prefix) = <[u8; PREFIX]>::try_from(lo) else { return };
+        // Only writes to the collection move its head, so it says nothing of what comes after the collection.
+        let end = (u32::from_be_bytes([0, prefix[0], prefix[1], prefix[2]]) + 1).to_be_bytes();
+        let first = if first.starts_with(lo) { first } else { first.min(end[1..].into()) };
+        let mut heads = self.heads.lock();
+        // Under the lock, as in fill.
+        if self.height.load(Ordering::SeqCst) == height {
+            heads.insert(prefix, Head { since: height, first });
+        }
+    }
+
     /// Moves on to what was committed as `height`, before anybody reads that version.
     pub fn advance(&self, height: u64, writes: &Writes) {
         self.height.store(height, Ordering::SeqCst);
+        let mut heads = self.heads.lock();
         for (key, value) in writes {
+            if let (Some(_), Some(prefix)) = (value, key.first_chunk())
+                && let Some(head) = heads.get_mut(prefix)
+                && *key < head.first
+            {
+                head.first.clone_from(key);
+            }
             let mut shard = self.shard(key).lock();
             let Shard { young, old, .. } = &mut *shard;
             if let Some(row) = young.get_mut(key).or_else(|| old.get_mut(key)) {

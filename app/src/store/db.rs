@@ -167,7 +167,21 @@ impl Base for Snap {
         if lo >= hi {
             return Ok(Vec::new());
         }
-        self.rows(STATE, lo, hi, reverse).take(limit).collect::<Result<_, _>>().map_err(fault)
+        if reverse || limit == 0 {
+            return self.rows(STATE, lo, hi, reverse).take(limit).collect::<Result<_, _>>().map_err(fault);
+        }
+        let head = self.cache.head(lo, self.height);
+        let from = head.as_deref().map_or(lo, |head| head.max(lo));
+        let found = if from < hi {
+            self.rows(STATE, from, hi, false).take(limit).collect::<Result<Vec<_>, _>>().map_err(fault)?
+        } else {
+            Vec::new()
+        };
+        let first = found.first().map_or(hi, |(key, _)| key);
+        if head.is_none_or(|head| *head < *first) {
+            self.cache.set_head(lo, first.into(), self.height);
+        }
+        Ok(found)
     }
 }
 

@@ -24,7 +24,8 @@ pub struct Params {
     pub manifest_timeout: u64,
     pub order_max_bids: u32,
     pub max_envelope_bytes: u32,
-    /// Rows written by all queues of one block together.
+    /// Rows written by all queues of one block together. The default keeps a block in which everything falls due below
+    /// 100 ms of the application's time (`scripts/bench.sh market`).
     pub end_block_budget: u32,
 }
 
@@ -41,7 +42,7 @@ impl Default for Params {
             manifest_timeout: 5 * MINUTE,
             order_max_bids: 20,
             max_envelope_bytes: 64 << 10,
-            end_block_budget: 10_000,
+            end_block_budget: 5_000,
         }
     }
 }

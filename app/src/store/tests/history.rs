@@ -8,7 +8,7 @@ use std::sync::{
 use kernel::{Base, Bytes, Writes};
 use proptest::{collection::vec, prelude::*};
 
-use super::{super::*, Rows, all, apply, block, commit, open, open_with, tuning};
+use super::{super::*, Rows, all, apply, block, commit, delete, open, open_with, put, tuning};
 
 /// Keys that are prefixes of each other and hold the bytes that the history's encoding treats specially.
 fn key() -> impl Strategy<Value = Bytes> {
@@ -183,5 +183,35 @@ fn lowering_the_number_of_versions_prunes_over_some_blocks() {
         commit(&store, height, &block(height));
         let stats = store.stats();
         assert_eq!((stats.oldest_query, stats.oldest_proof), (oldest, height - 1));
+    }
+}
+
+#[test]
+fn the_head_of_a_collection_is_found_whatever_is_written_before_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let (mut rows, mut readers) = (Rows::new(), Vec::new());
+    for height in 1..=300u64 {
+        // Two collections of one store: entries come anywhere and go from the front, as in a queue.
+        let mut writes: Writes = (0..3).map(|i| put(&[0, 1, 7, (height * 37 + i * 91) as u8, i as u8], b"x")).collect();
+        writes.extend((0..height % 3).map(|i| put(&[0, 1, 8, (height * 53 + i) as u8], b"y")));
+        let gone = rows.keys().filter(|key| key.starts_with(&[0, 1, 7])).take(height as usize % 6);
+        writes.extend(gone.map(|key| delete(key)));
+        apply(&mut rows, &writes);
+        commit(&store, height, &writes);
+        readers.push((store.latest(), rows.clone()));
+        if readers.len() > 4 {
+            readers.remove(0);
+        }
+        for (base, rows) in &readers {
+            for (lo, hi) in
+                [([0, 1, 7], vec![0, 1, 7, 100]), ([0, 1, 7], vec![0, 1, 8]), ([0, 1, 8], vec![0, 1, 9]), ([0, 1, 9], vec![0, 1, 10])]
+            {
+                for limit in [1, 4, usize::MAX] {
+                    let expected: Vec<_> = rows.range(lo.to_vec()..hi.clone()).take(limit).map(|(k, v)| (k.clone(), v.clone())).collect();
+                    assert_eq!(base.scan(&lo, &hi, false, limit).unwrap(), expected, "height {height}, {lo:?} to {hi:?}");
+                }
+            }
+        }
     }
 }
