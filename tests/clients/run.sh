@@ -10,7 +10,7 @@ WORK=$CACHE/clients
 OFFSET=6000
 ALL=(cosmjs keplr cosmpy mospy cosmrs grpcurl sdk rest)
 # Each client spends from an account of its own, so that they can run at one time.
-declare -A ACCOUNT=([cosmjs]=alice [keplr]=alice [cosmpy]=bob [mospy]=charlie [cosmrs]=operator [sdk]=provider)
+declare -A ACCOUNT=([cosmjs]=alice [cosmpy]=bob [mospy]=charlie [cosmrs]=operator [sdk]=provider)
 
 clients=("$@")
 [[ ${#clients[@]} != 0 ]] || clients=("${ALL[@]}")
@@ -117,7 +117,7 @@ mnemonic() { awk -v name="$1" '$1 == name { $1 = ""; print substr($0, 2) }' "$RO
 run() {
     cd "$WORK/$1"
     VE_MNEMONIC=$(mnemonic "${ACCOUNT[$1]:-none}")
-    export VE_MNEMONIC
+    export VE_MNEMONIC MNEMONIC=$VE_MNEMONIC
     "run_$1"
 }
 
@@ -141,7 +141,7 @@ network start >/dev/null
 export VE_RPC=http://127.0.0.1:$((26657 + OFFSET)) VE_GRPC=127.0.0.1:$((9090 + OFFSET)) VE_REST=http://127.0.0.1:$((1317 + OFFSET))
 export VE_CHAIN_ID=virtengine-localnet-1 VE_BIN=$BIN/virtengine VE_HOME=$DATA/client
 # The names that the guide's examples read.
-export VIRTENGINE_NODE=$VE_RPC
+export VIRTENGINE_NODE=$VE_RPC VIRTENGINE_API=rest+$VE_REST
 
 for client in "${ready[@]}"; do
     (run "$client") >"$out/$client" 2>&1 </dev/null &

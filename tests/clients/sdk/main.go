@@ -62,8 +62,7 @@ func root() *cobra.Command {
 		WithCodec(cdc).WithInterfaceRegistry(registry).WithLegacyAmino(amino).
 		WithTxConfig(tx.NewTxConfig(cdc, tx.DefaultSignModes)).
 		WithAccountRetriever(authtypes.AccountRetriever{}).
-		WithAddressCodec(accounts).WithValidatorAddressCodec(validators).
-		WithInput(os.Stdin).WithHomeDir(os.ExpandEnv("$HOME/.sdk-client")).WithViper("")
+		WithInput(os.Stdin).WithViper("")
 
 	cmd := &cobra.Command{
 		Use:          "sdk",
@@ -79,6 +78,7 @@ func root() *cobra.Command {
 			return client.SetCmdClientContextHandler(ctx, cmd)
 		},
 	}
+	cmd.PersistentFlags().String(flags.FlagHome, os.ExpandEnv("$HOME/.sdk-client"), "where configuration and keys are")
 	cmd.PersistentFlags().String(flags.FlagChainID, "", "the network's chain id")
 
 	txs := &cobra.Command{Use: "tx"}

@@ -31,7 +31,7 @@ impl Checks {
     fn new() -> Result<Self> {
         let seed = bip32::Mnemonic::new(setting("VE_MNEMONIC")?, bip32::Language::English)?.to_seed("");
         let key = SigningKey::derive_from_path(seed, &"m/44'/118'/0'/0/0".parse()?)?;
-        let me = key.public_key().account_id("virtengine")?;
+        let me = key.public_key().account_id("virtengine").map_err(|e| anyhow::anyhow!(e))?;
         let rpc = HttpClient::new(setting("VE_RPC")?.as_str())?;
         Ok(Checks { rpc, chain: setting("VE_CHAIN_ID")?, key, me })
     }
