@@ -113,6 +113,8 @@ impl App {
     fn run_simulation(&self, tx: &CheckedTx) -> Result<Outcome, Error> {
         self.with_check(|ctx| {
             let mut outcome = Outcome::default();
+            // What checked transactions wrote stays: without this the log of their writes would be cut where ours begins.
+            ctx.begin(u64::MAX);
             let undone: Result<(), ()> = ctx.atomic(|ctx| {
                 outcome = run_tx(self.modules(), ctx, tx, &Mode::Simulate, self.verifier(), true);
                 Err(())
