@@ -143,6 +143,11 @@ export VE_CHAIN_ID=virtengine-localnet-1 VE_BIN=$BIN/virtengine VE_HOME=$DATA/cl
 # The names that the guide's examples read.
 export VIRTENGINE_NODE=$VE_RPC VIRTENGINE_API=rest+$VE_REST
 
+# An account for what only needs some coins.
+ve() { "$VE_BIN" "$@" --home "$VE_HOME" --keyring-backend test; }
+ve keys add rest >/dev/null 2>&1
+ve tx bank send validator "$(ve keys show rest -a)" 1000000uve --yes --node "$VE_RPC" --chain-id "$VE_CHAIN_ID" >/dev/null
+
 for client in "${ready[@]}"; do
     (run "$client") >"$out/$client" 2>&1 </dev/null &
     eval "pid_$client=$!"

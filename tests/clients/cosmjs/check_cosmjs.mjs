@@ -287,6 +287,5 @@ function specObject(value) {
   return Object.fromEntries(Object.entries(value).map(([k, v]) => [camel(k), specObject(v)]));
 }
 
-directClient.disconnect();
-aminoClient.disconnect();
-client.disconnect();
+// Sockets that the libraries keep open must not keep the program.
+process.exit();
