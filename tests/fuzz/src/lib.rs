@@ -68,7 +68,7 @@ pub fn run_one(target: &mut dyn Target, input: &[u8]) -> Result<String, String> 
 fn class(outcome: &str) -> String {
     let mut quoted = false;
     let plain: String = outcome.chars().inspect(|c| quoted ^= *c == '"').map(|c| if c.is_ascii_alphabetic() { c } else { ' ' }).collect();
-    let words: Vec<&str> = plain.split_whitespace().filter(|w| (2..16).contains(&w.len())).take(14).collect();
+    let words: Vec<&str> = plain.split_whitespace().filter(|w| (2..16).contains(&w.len())).take(8).collect();
     words.join(" ")
 }
 

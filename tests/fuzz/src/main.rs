@@ -46,9 +46,11 @@ fn run(args: &Args) -> Result<()> {
     }
     let summary = fuzz::fuzz(name, Duration::from_secs(args.seconds), args.seed)?;
     println!("{name}: {} inputs, {} outcomes, no panic (seed {})", summary.inputs, summary.outcomes.len(), args.seed);
-    let mut shortest = summary.new;
-    shortest.sort_by_key(Vec::len);
-    for input in shortest.iter().take(args.keep) {
+    // Short and long ones.
+    let mut new = summary.new;
+    new.retain(|input| input.len() < 2048);
+    new.sort_by_key(Vec::len);
+    for input in new.iter().step_by(new.len() / args.keep.max(1) + 1).take(args.keep) {
         std::fs::write(fuzz::corpus_dir(name).join(format!("{:016x}", fuzz::digest(input))), input)?;
     }
     Ok(())
