@@ -55,7 +55,6 @@ fn fees_of_nothing_are_no_fee_and_not_a_mistake() {
     let chain = Chain::new(&[]);
     let mut tx = signed(0, 0, vec![send(0, 5)]);
     fee(&mut tx).amount = vec![proto::cosmos::base::v1beta1::Coin { denom: "uve".into(), amount: "0".into() }];
-    fee(&mut tx).gas_limit = 0;
     tx.signatures = vec![Vec::new()];
     let answer = simulate(&chain, &tx).unwrap();
     assert!(answer["gas_info"]["gas_used"].as_str().unwrap().parse::<u64>().unwrap() > 20_000);

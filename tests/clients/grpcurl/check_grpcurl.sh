@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # grpcurl as published: reflection (v1, then v1alpha), unary calls, heights in metadata, statuses.
+# shellcheck source=../check.sh
 . ./check.sh
 
 grpc() { ./grpcurl -plaintext "$@"; }

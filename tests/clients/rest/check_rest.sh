@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # REST as explorers and wallets ask it: the paths of their block, account, staking and transaction pages, the JSON that
 # they read, heights and pages, and what bad requests get.
+# shellcheck source=../check.sh
 . ./check.sh
 
 ve() { "$VE_BIN" "$@" --home "$VE_HOME" --keyring-backend test --node "$VE_RPC" --chain-id "$VE_CHAIN_ID"; }

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Cosmos SDK v0.53's own command line against the node, and the keyring's files between it and virtengine.
+# shellcheck source=../check.sh
 . ./check.sh
 
 HOME_DIR=$(mktemp -d)

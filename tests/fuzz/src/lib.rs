@@ -28,10 +28,11 @@ const KEPT: usize = 4000;
 /// The panic of any thread, as its hook saw it: a server's thread would keep it to itself.
 static PANIC: Mutex<Option<String>> = Mutex::new(None);
 
-/// Remembers panics instead of printing them.
+/// Remembers panics, and prints them.
 pub fn watch_panics() {
     std::panic::set_hook(Box::new(|info| {
         let text = format!("{info}\n{}", std::backtrace::Backtrace::force_capture());
+        eprintln!("{text}");
         PANIC.lock().unwrap_or_else(|e| e.into_inner()).get_or_insert(text);
     }));
 }

@@ -48,7 +48,7 @@ fn run(args: &Args) -> Result<()> {
     println!("{name}: {} inputs, {} outcomes, no panic (seed {})", summary.inputs, summary.outcomes.len(), args.seed);
     // Short and long ones.
     let mut new = summary.new;
-    new.retain(|input| input.len() < 2048);
+    new.retain(|input| input.len() < 8192);
     new.sort_by_key(Vec::len);
     for input in new.iter().step_by(new.len() / args.keep.max(1) + 1).take(args.keep) {
         std::fs::write(fuzz::corpus_dir(name).join(format!("{:016x}", fuzz::digest(input))), input)?;
