@@ -649,6 +649,15 @@ mod tests {
         assert!(info["application_version"]["cosmos_sdk_version"].as_str().unwrap().starts_with("v0.53."));
     }
 
+    #[tokio::test]
+    async fn the_node_tells_the_hashes_of_its_newest_header() {
+        let (services, _dir) = services().await;
+        let status = shown(services.status(node::StatusRequest {}, 5).await).await;
+        let header = &shown(services.get_latest_block(tm::GetLatestBlockRequest {}).await).await["block"]["header"];
+        assert_eq!((&status["height"], &status["timestamp"]), (&json!("5"), &header["time"]));
+        assert_eq!((&status["app_hash"], &status["validator_hash"]), (&header["app_hash"], &header["next_validators_hash"]));
+    }
+
     #[test]
     fn a_transaction_is_the_same_after_encoding_and_decoding() {
         let encoded = tx_encode(tx::TxEncodeRequest { tx: Some(example()) }).unwrap();
