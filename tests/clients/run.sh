@@ -70,7 +70,9 @@ install_npm() {
     once "$WORK/$1" "$HERE/$1/package-lock.json" npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 }
 install_cosmjs() { install_npm cosmjs && example javascript "$WORK/cosmjs/example.mjs"; }
-install_keplr() { install_npm keplr && example json "$WORK/keplr/chain-info.json"; }
+install_keplr() {
+    install_npm keplr && example json "$WORK/keplr/chain-info.json" && cp "$ROOT"/docs/chain-registry/*.json "$WORK/keplr/"
+}
 
 install_pip() {
     need_python

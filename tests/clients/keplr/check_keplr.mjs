@@ -28,6 +28,19 @@ await check("the chain info of the guide is valid", async () => {
   await assert.rejects(validator.validateBasicChainInfoType({ ...guide, bip44: {} }));
 });
 
+await check("the registry's files agree with it", async () => {
+  const read = async (name) => JSON.parse(await readFile(new URL(name, import.meta.url), "utf8"));
+  const chain = await read("chain.json");
+  const { assets: [asset] } = await read("assetlist.json");
+  assert.deepEqual(chain.bech32_config, guide.bech32Config);
+  assert.deepEqual([chain.chain_id, chain.slip44], [guide.chainId, guide.bip44.coinType]);
+  const { low, average, high } = guide.feeCurrencies[0].gasPriceStep;
+  const [fee] = chain.fees.fee_tokens;
+  assert.deepEqual([fee.low_gas_price, fee.average_gas_price, fee.high_gas_price], [low, average, high]);
+  const { coinDenom, coinMinimalDenom, coinDecimals } = guide.stakeCurrency;
+  assert.deepEqual([asset.display, asset.base, asset.denom_units[1].exponent], [coinDenom, coinMinimalDenom, coinDecimals]);
+});
+
 await check("RPC and WebSocket can be reached", () => validator.checkRPCConnectivity(info.chainId, rpc, (url) => new WebSocket(url)));
 
 await check("REST can be reached", () => validator.checkRestConnectivity(info.chainId, rest));

@@ -121,7 +121,7 @@ pages() {
     expect '[400,3]' "$(status "$base?pagination.limit=-1")"
     expect '[400,3]' "$(status "$base?pagination.limit=99999999999999999999")"
     expect '[500,13]' "$(status "/cosmos/tx/v1beta1/txs?query=tx.height%3E0&page=9999")"
-    matches "$(message "/cosmos/tx/v1beta1/txs?query=tx.height%3E0&page=9999")" 'page should be within \[1, [0-9]+\] range, given 9999'
+    matches "$(message "/cosmos/tx/v1beta1/txs?query=tx.height%3E0&page=9999")" '^page should be within \[1, [0-9]+\] range, given 9999'
 }
 check 'pages by key, offset, reverse and total; huge and malformed ones' pages
 
