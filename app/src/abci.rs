@@ -35,7 +35,12 @@ pub struct Config {
 
 impl Config {
     pub(crate) fn node_config(&self) -> ConfigResponse {
-        ConfigResponse { minimum_gas_price: self.min_gas_prices_text.clone(), ..Default::default() }
+        ConfigResponse {
+            minimum_gas_price: self.min_gas_prices_text.clone(),
+            pruning_keep_recent: self.store.query_versions.to_string(),
+            pruning_interval: "1".into(),
+            halt_height: 0,
+        }
     }
 }
 

@@ -38,8 +38,12 @@ pub fn run(on: &Modules, ctx: &mut Ctx, tx: &CheckedTx, mode: &Mode, verifier: &
     if let Mode::Check(prices) | Mode::Recheck(prices) = mode {
         prices.check(&tx.fee)?;
     }
-    let coins = bank::types::parse_coins(&tx.fee.amount)
-        .map_err(|e| Error::new("sdk", 13, format!("invalid fee amount: {e}: insufficient fee")))?;
+    // Amounts of nothing are no fee: the SDK's clients estimate gas with such a one.
+    let coins = match tx.fee.amount.iter().all(|coin| coin.amount == "0") {
+        true => Vec::new(),
+        false => bank::types::parse_coins(&tx.fee.amount)
+            .map_err(|e| Error::new("sdk", 13, format!("invalid fee amount: {e}: insufficient fee")))?,
+    };
     let no_payer = |payer| Error::new("sdk", 9, format!("fee payer address: {payer} does not exist: unknown address"));
     let from = deduct_from(on, ctx, tx, &coins)?;
     let mut payer = None;

@@ -5,6 +5,7 @@ mod abci;
 mod ante;
 mod block;
 mod consensus;
+mod distribution;
 mod genesis;
 mod modules;
 mod msg;

@@ -5,6 +5,7 @@ use crate::Modules;
 use crate::abci::{App, Config};
 use crate::ante::Mode;
 use crate::block::{Outcome, abci_events, run_tx};
+use crate::distribution;
 use crate::store::Store;
 use crate::tx::CheckedTx;
 use kernel::{BlockInfo, Error, Gas, View};
@@ -112,6 +113,8 @@ impl App {
     fn run_simulation(&self, tx: &CheckedTx) -> Result<Outcome, Error> {
         self.with_check(|ctx| {
             let mut outcome = Outcome::default();
+            // What checked transactions wrote stays: without this the log of their writes would be cut where ours begins.
+            ctx.begin(u64::MAX);
             let undone: Result<(), ()> = ctx.atomic(|ctx| {
                 outcome = run_tx(self.modules(), ctx, tx, &Mode::Simulate, self.verifier(), true);
                 Err(())
@@ -194,6 +197,19 @@ fn route(on: &Modules, config: &Config, view: &View, path: &str, data: &[u8]) ->
             "Params" => call(data, |r| on.staking.query_params(view, r)),
             _ => return None,
         },
+        "cosmos.distribution.v1beta1.Query" => match method {
+            "Params" => call(data, distribution::params),
+            "ValidatorDistributionInfo" => call(data, |r| distribution::validator_info(&on.staking, view, r)),
+            "ValidatorOutstandingRewards" => call(data, |r| distribution::validator_outstanding_rewards(&on.staking, view, r)),
+            "ValidatorCommission" => call(data, |r| distribution::validator_commission(&on.staking, view, r)),
+            "ValidatorSlashes" => call(data, |r| distribution::validator_slashes(&on.staking, view, r)),
+            "DelegationRewards" => call(data, |r| distribution::delegation_rewards(&on.staking, view, r)),
+            "DelegationTotalRewards" => call(data, |r| distribution::delegation_total_rewards(&on.staking, view, r)),
+            "DelegatorValidators" => call(data, |r| distribution::delegator_validators(&on.staking, view, r)),
+            "DelegatorWithdrawAddress" => call(data, distribution::delegator_withdraw_address),
+            "CommunityPool" => call(data, distribution::community_pool),
+            _ => return None,
+        },
         "cosmos.feegrant.v1beta1.Query" => match method {
             "Allowance" => call(data, |r| on.feegrant.query_allowance(view, r)),
             "Allowances" => call(data, |r| on.feegrant.query_allowances(view, r)),
@@ -217,7 +233,6 @@ fn route(on: &Modules, config: &Config, view: &View, path: &str, data: &[u8]) ->
         },
         "cosmos.base.node.v1beta1.Service" => match method {
             "Config" => call(data, |_: node::ConfigRequest| -> Result<_, Error> { Ok(config.node_config()) }),
-            "Status" => call(data, |_: node::StatusRequest| -> Result<_, Error> { Ok(status(view)) }),
             _ => return None,
         },
         "virtengine.provider.v1.Query" => match method {
@@ -257,9 +272,4 @@ fn route(on: &Modules, config: &Config, view: &View, path: &str, data: &[u8]) ->
         },
         _ => return None,
     })
-}
-
-fn status(view: &View) -> node::StatusResponse {
-    let time = view.time();
-    node::StatusResponse { height: view.height(), timestamp: Some(proto::timestamp(time)), ..Default::default() }
 }

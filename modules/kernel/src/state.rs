@@ -242,7 +242,8 @@ impl Ctx {
         std::mem::take(&mut self.events)
     }
 
-    /// Starts the next transaction (or hook) of the block: its own gas, nothing to undo.
+    /// Starts the next transaction (or hook) of the block: its own gas, nothing to undo. Within [`Ctx::atomic`] only where
+    /// that began right after another call of this.
     pub fn begin(&mut self, gas_limit: u64) {
         self.undo.clear();
         self.view.gas.reset(gas_limit);

@@ -9,13 +9,14 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 /// The services that are served, by full name; a test holds them against the application's table.
-pub const SERVICES: [&str; 14] = [
+pub const SERVICES: [&str; 15] = [
     "cosmos.auth.v1beta1.Query",
     "cosmos.authz.v1beta1.Query",
     "cosmos.bank.v1beta1.Query",
     "cosmos.base.node.v1beta1.Service",
     "cosmos.base.tendermint.v1beta1.Service",
     "cosmos.consensus.v1.Query",
+    "cosmos.distribution.v1beta1.Query",
     "cosmos.feegrant.v1beta1.Query",
     "cosmos.staking.v1beta1.Query",
     "cosmos.tx.v1beta1.Service",

@@ -1,5 +1,5 @@
-//! The services that need blocks, transactions or peers: `cosmos.tx.v1beta1.Service` and
-//! `cosmos.base.tendermint.v1beta1.Service`, answered through CometBFT's RPC in the words of Cosmos SDK v0.53.
+//! The services that need blocks, transactions or peers: `cosmos.tx.v1beta1.Service`,
+//! `cosmos.base.tendermint.v1beta1.Service` and the status of `cosmos.base.node.v1beta1.Service`, answered through CometBFT's RPC in the words of Cosmos SDK v0.53.
 
 use super::api::MAX_TIME;
 use super::status::{Code, Status};
@@ -12,6 +12,7 @@ use kernel::{CONSENSUS_PREFIX, bech32_encode};
 use prost::{Message, Name};
 use proto::Any;
 use proto::cosmos::base::abci::v1beta1::TxResponse;
+use proto::cosmos::base::node::v1beta1 as node;
 use proto::cosmos::base::query::v1beta1::{PageRequest, PageResponse};
 use proto::cosmos::base::tendermint::v1beta1 as tm;
 use proto::cosmos::crypto::{ed25519, secp256k1};
@@ -33,10 +34,15 @@ const NO_METHOD: i64 = -32601;
 
 const TX: &str = "cosmos.tx.v1beta1.Service";
 const TENDERMINT: &str = "cosmos.base.tendermint.v1beta1.Service";
+const NODE: &str = "cosmos.base.node.v1beta1.Service";
 
 /// True for paths that are answered here. Simulation needs the application alone.
 pub fn serves(path: &str) -> bool {
-    matches!(split(path), Some((TX, method)) if method != "Simulate") || matches!(split(path), Some((TENDERMINT, _)))
+    match split(path) {
+        Some((TX, method)) => method != "Simulate",
+        Some((service, method)) => service == TENDERMINT || (service, method) == (NODE, "Status"),
+        None => false,
+    }
 }
 
 fn split(path: &str) -> Option<(&str, &str)> {
@@ -55,16 +61,16 @@ impl Services {
         Services { app, rpc }
     }
 
-    /// Answers a path that [`serves`] knows. The height says how new the state has to be that the answer is shown with.
+    /// Answers a path that [`serves`] knows. The height is that of the state that the answer is shown with; 0 means the newest.
     pub async fn answer(&self, path: &str, data: &[u8], height: u64) -> Result<Answer, Status> {
         let height = match height {
             0 => self.app.store().height(),
             height => self.app.view(height)?.height(),
         };
-        Ok(Answer { value: self.call(path, data).await?, height })
+        Ok(Answer { value: self.call(path, data, height).await?, height })
     }
 
-    async fn call(&self, path: &str, data: &[u8]) -> Result<Vec<u8>, Status> {
+    async fn call(&self, path: &str, data: &[u8], height: u64) -> Result<Vec<u8>, Status> {
         let no_amino = |method: &str| Status::new(Code::Unimplemented, format!("{method}: amino binary is not supported"));
         match split(path) {
             Some((TX, method)) => match method {
@@ -87,8 +93,24 @@ impl Services {
                 "ABCIQuery" => handle(data, async |r| self.abci_query(r).await).await,
                 _ => Err(unknown_method(path)),
             },
+            Some((NODE, "Status")) => handle(data, async |r| self.status(r, height).await).await,
             _ => Err(unknown_method(path)),
         }
+    }
+
+    // --- cosmos.base.node.v1beta1.Service
+
+    /// Hashes are those of the block's header, as the SDK has it: what the state was before the block.
+    async fn status(&self, _: node::StatusRequest, height: u64) -> Result<node::StatusResponse, Status> {
+        let (_, block) = self.block(i64::try_from(height).ok()).await?;
+        let header = block.header.unwrap_or_default();
+        Ok(node::StatusResponse {
+            earliest_store_height: self.app.store().stats().oldest_query,
+            height,
+            timestamp: header.time,
+            app_hash: header.app_hash,
+            validator_hash: header.next_validators_hash,
+        })
     }
 
     // --- cosmos.tx.v1beta1.Service
@@ -376,6 +398,8 @@ fn mempool_code(said: &str) -> Option<u32> {
 /// A node's own refusal is passed on; where its RPC is and why it does not answer is for the operator alone.
 fn rpc_status(e: RpcError) -> Status {
     match e {
+        // What went wrong is in the data; the message says only that something did.
+        RpcError::Node { data, .. } if !data.is_empty() => Status::unknown(data),
         RpcError::Node { .. } | RpcError::Query { .. } => Status::unknown(e.to_string()),
         RpcError::Address(_) | RpcError::Unreachable { .. } | RpcError::Protocol { .. } => {
             tracing::warn!(error = %e, "CometBFT's RPC does not answer");
@@ -490,7 +514,7 @@ impl app::Remote for Local {
         let (send, receive) = mpsc::sync_channel(1);
         let task = self.runtime.spawn(async move {
             // Nobody listens any more when the time is up.
-            drop(send.send(services.call(&path, &data).await));
+            drop(send.send(services.answer(&path, &data, 0).await.map(|answer| answer.value)));
         });
         let answer = receive.recv_timeout(MAX_TIME).unwrap_or_else(|_| {
             task.abort();
@@ -591,7 +615,7 @@ mod tests {
         assert_eq!(answer["tx_responses"][0]["timestamp"], "2026-11-21T13:19:15Z");
         let late = services.get_txs_event(search(9999)).await.unwrap_err();
         assert_eq!(late.code, Code::Internal);
-        assert!(late.message.contains("page should be within [1, 19] range, given 9999"), "{}", late.message);
+        assert_eq!(late.message, "page should be within [1, 19] range, given 9999");
     }
 
     #[tokio::test]
@@ -625,6 +649,15 @@ mod tests {
         let info = shown(services.get_node_info(tm::GetNodeInfoRequest {}).await).await;
         assert_eq!(info["default_node_info"]["version"], "0.38.25");
         assert!(info["application_version"]["cosmos_sdk_version"].as_str().unwrap().starts_with("v0.53."));
+    }
+
+    #[tokio::test]
+    async fn the_node_tells_the_hashes_of_its_newest_header() {
+        let (services, _dir) = services().await;
+        let status = shown(services.status(node::StatusRequest {}, 5).await).await;
+        let header = &shown(services.get_latest_block(tm::GetLatestBlockRequest {}).await).await["block"]["header"];
+        assert_eq!((&status["height"], &status["timestamp"]), (&json!("5"), &header["time"]));
+        assert_eq!((&status["app_hash"], &status["validator_hash"]), (&header["app_hash"], &header["next_validators_hash"]));
     }
 
     #[test]
