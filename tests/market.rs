@@ -221,3 +221,17 @@ fn usage(node: &Node, tenant: &str, provider: &str, lease: &[&str]) {
     );
     assert_eq!(payment()["lease_paid"]["amount"], "30000");
 }
+
+#[test]
+fn a_genesis_file_of_another_chain_is_refused() {
+    let mut node = Node::start();
+    let mut child = node.child.take().expect("it runs");
+    let _ = child.kill();
+    let _ = child.wait();
+    let path = node.home.path().join("config/genesis.json");
+    let genesis = std::fs::read_to_string(&path).expect("genesis");
+    std::fs::write(&path, genesis.replace("market-1", "other-7")).expect("genesis is written");
+    let any = ["--rpc.laddr", "127.0.0.1:0", "--grpc.address", "127.0.0.1:0", "--api.address", "127.0.0.1:0"];
+    let message = node.ve(&[&["start", "--engine", "solo"][..], &any].concat(), "").refused();
+    assert!(message.contains("other-7") && message.contains("market-1") && message.contains("--home"), "{message}");
+}

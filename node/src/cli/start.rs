@@ -174,6 +174,7 @@ impl Start {
                 home.join("data").display()
             )
         })?;
+        same_chain(&app, &context)?;
         let rpc_url = match self.engine {
             Engine::Solo => format!("http://{}", resolve("--rpc.laddr", &self.rpc_laddr)?),
             _ => rpc_url(&context)?,
@@ -221,6 +222,31 @@ impl Start {
         servers.stop().await;
         result
     }
+}
+
+/// Refuses a genesis file of another chain than that of the data. CometBFT keeps a copy of its own and would not notice.
+fn same_chain(app: &App, context: &Context) -> anyhow::Result<()> {
+    #[derive(Deserialize)]
+    struct Genesis {
+        chain_id: String,
+    }
+    if app.store().height() == 0 {
+        return Ok(());
+    }
+    let path = context.genesis_path();
+    let genesis: Genesis = serde_json::from_str(&read(&path)?).with_context(|| path.display().to_string())?;
+    let view = app.view(0).map_err(|e| anyhow!("{e}"))?;
+    if view.chain_id() != genesis.chain_id {
+        bail!(
+            "{} is of chain {:?} and the state in {} of chain {:?}: put the chain's own genesis file back, or give another directory \
+             with --home",
+            path.display(),
+            genesis.chain_id,
+            context.home.join("data").display(),
+            view.chain_id()
+        );
+    }
+    Ok(())
 }
 
 /// Where CometBFT will serve RPC.
