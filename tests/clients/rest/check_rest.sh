@@ -151,6 +151,9 @@ abci_query() {
     expect '[6,"sdk"]' "$(ask /cosmos.none.v1.Query/X '' | jq -c '.[:2]')"
     expect '[4,"store","no such store: nothing: unknown request"]' "$(ask /store/nothing/key 00)"
     expect '[18,"sdk"]' "$(ask /store/bank/key 00 true 1 | jq -c '.[:2]')"
+    expect '[0,"","version does not exist"]' "$(ask /store/bank/key 00 false 99999999)"
+    expect '[18,"sdk"]' "$(ask /store/bank/key 00 true 99999999 | jq -c '.[:2]')"
+    expect '[18,"sdk"]' "$(ask /store/bank/key 00 false -1 | jq -c '.[:2]')"
     said=$(ask /cosmos.auth.v1beta1.Query/Account ffff)
     expect '[18,"sdk"]' "$(jq -c '.[:2]' <<<"$said")"
 }
