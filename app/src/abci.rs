@@ -420,8 +420,11 @@ impl Application for App {
     }
 
     fn query(&self, request: RequestQuery) -> ResponseQuery {
-        let height = u64::try_from(request.height).unwrap_or(0);
         let path = request.path.as_str();
+        let Ok(height) = u64::try_from(request.height) else {
+            let log = "cannot query with height < 0; please provide a valid height: invalid request";
+            return ResponseQuery { code: 18, codespace: "sdk".into(), log: log.into(), ..Default::default() };
+        };
         let result = match path.split('/').collect::<Vec<_>>()[..] {
             ["", "store", name, "key"] => self.query_store(name, &request.data, height, request.prove).map(|proof| ResponseQuery {
                 key: request.data.clone(),
@@ -440,7 +443,20 @@ impl Application for App {
                 ..Default::default()
             }),
         };
-        result.unwrap_or_else(|e| as_abci(e, path))
+        result.unwrap_or_else(|e| match (e.code, path.starts_with("/store/")) {
+            // The SDK's store says so without a code.
+            (26, true) if !request.prove => ResponseQuery {
+                log: "version does not exist".into(),
+                key: request.data.clone(),
+                height: request.height,
+                ..Default::default()
+            },
+            (26, true) => {
+                let log = "proof is unexpectedly empty; ensure height has not been pruned: invalid request";
+                as_abci(Error::new("sdk", 18, log), path)
+            }
+            _ => as_abci(e, path),
+        })
     }
 }
 

@@ -108,14 +108,16 @@ heights() {
 check 'heights in and out; future and malformed ones' heights
 
 pages() {
-    local base=/cosmos/auth/v1beta1/accounts key
+    local base=/cosmos/auth/v1beta1/accounts key at
     get "$base?pagination.limit=1" '.pagination.total == "0"'
     get $base '.pagination.total | tonumber > 5'
     get "$base?pagination.limit=1&pagination.count_total=true" '.pagination.total | tonumber > 5'
     get "$base?pagination.limit=1&pagination.countTotal=true" '.pagination.total | tonumber > 5'
-    key=$(get "$base?pagination.limit=1" .pagination.next_key | tr -d '"' | jq -sRr '@uri' | sed 's/%0A$//')
-    expect "$(get "$base?pagination.limit=1&pagination.offset=1" .accounts)" "$(get "$base?pagination.limit=1&pagination.key=$key" .accounts)"
-    expect "$(get "$base?pagination.reverse=true&pagination.limit=1" '.accounts[0]')" "$(get $base '.accounts[-1]')"
+    # At one height: others send meanwhile.
+    at=(-H "x-cosmos-block-height: $(get /cosmos/base/node/v1beta1/status .height | tr -d '"')")
+    key=$(get "$base?pagination.limit=1" .pagination.next_key "${at[@]}" | tr -d '"\n' | jq -sRr '@uri')
+    expect "$(get "$base?pagination.limit=1&pagination.offset=1" .accounts "${at[@]}")" "$(get "$base?pagination.limit=1&pagination.key=$key" .accounts "${at[@]}")"
+    expect "$(get "$base?pagination.reverse=true&pagination.limit=1" '.accounts[0]' "${at[@]}")" "$(get $base '.accounts[-1]' "${at[@]}")"
     get "$base?pagination.limit=18446744073709551615&unknown=parameter" '.accounts | length > 5'
     expect '[400,3]' "$(status "$base?pagination.limit=ten")"
     expect '[400,3]' "$(status "$base?pagination.limit=-1")"
@@ -151,6 +153,9 @@ abci_query() {
     expect '[6,"sdk"]' "$(ask /cosmos.none.v1.Query/X '' | jq -c '.[:2]')"
     expect '[4,"store","no such store: nothing: unknown request"]' "$(ask /store/nothing/key 00)"
     expect '[18,"sdk"]' "$(ask /store/bank/key 00 true 1 | jq -c '.[:2]')"
+    expect '[0,"","version does not exist"]' "$(ask /store/bank/key 00 false 99999999)"
+    expect '[18,"sdk"]' "$(ask /store/bank/key 00 true 99999999 | jq -c '.[:2]')"
+    expect '[18,"sdk"]' "$(ask /store/bank/key 00 false -1 | jq -c '.[:2]')"
     said=$(ask /cosmos.auth.v1beta1.Query/Account ffff)
     expect '[18,"sdk"]' "$(jq -c '.[:2]' <<<"$said")"
 }
