@@ -93,12 +93,25 @@ place() {
     cmp -s "$1" "$2" || { cp "$1" "$2.new" && mv -f "$2.new" "$2"; }
 }
 
+# Cargo tells by time stamps alone whether a crate is current, and would take one checkout's crates for another's: when the
+# cache was last used by another checkout, the project's own crates are built anew. Dependencies stay.
+own_cache() {
+    local mark=$CARGO_TARGET_DIR/.checkout
+    mkdir -p "$CARGO_TARGET_DIR"
+    if [[ -d $CARGO_TARGET_DIR/release && $(cat "$mark" 2>/dev/null) != "$ROOT" ]]; then
+        say "$CACHE was used by another checkout: building the project's own crates anew"
+        (cd "$ROOT" && cargo clean --release --workspace) >&2 || die "cargo clean failed"
+    fi
+    printf '%s\n' "$ROOT" >"$mark"
+}
+
 # Builds the binaries; cargo and go see by themselves when nothing has changed. A script that has built them already
 # sets VIRTENGINE_BUILT for those that it calls.
 build() {
     [[ -z ${VIRTENGINE_BUILT:-} || ! -x $BIN/virtengine || ! -x $BIN/cometbft ]] || return 0
     need_compilers
     need_go
+    own_cache
     mkdir -p "$BIN"
     [[ -x $BIN/virtengine ]] || say "building virtengine into $CACHE: the first time takes a quarter of an hour, most of it RocksDB"
     (cd "$ROOT" && cargo build --release --package node --bin virtengine) >&2 || die "virtengine could not be built"
