@@ -54,6 +54,7 @@ need_compilers() {
     [[ ${#missing[@]} == 0 ]] || packages "${missing[@]}"
     has cargo || PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin
     has cargo || die "cargo is missing: install Rust 1.95 or newer from https://rustup.rs, then run this again"
+    own_cache
 }
 
 # Whether this Go is 1.23 or newer.
@@ -111,7 +112,6 @@ build() {
     [[ -z ${VIRTENGINE_BUILT:-} || ! -x $BIN/virtengine || ! -x $BIN/cometbft ]] || return 0
     need_compilers
     need_go
-    own_cache
     mkdir -p "$BIN"
     [[ -x $BIN/virtengine ]] || say "building virtengine into $CACHE: the first time takes a quarter of an hour, most of it RocksDB"
     (cd "$ROOT" && cargo build --release --package node --bin virtengine) >&2 || die "virtengine could not be built"

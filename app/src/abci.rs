@@ -269,7 +269,7 @@ impl App {
         let app_hash = staged.app_hash().to_vec().into();
         *self.0.pending.lock() = Some(Pending { block, writes, staged });
         Ok(ResponseFinalizeBlock {
-            events: abci_events(events, &self.config().index_events),
+            events: abci_events(events, index),
             tx_results,
             validator_updates,
             consensus_param_updates: None,

@@ -65,7 +65,7 @@ fn decode<M: Message + Default>(any: &Any) -> Result<M, Error> {
 }
 
 fn reply<M: Message + Name>(response: M) -> Any {
-    Any { type_url: format!("/{}", M::full_name()), value: response.encode_to_vec() }
+    proto::any(&response)
 }
 
 impl Msg {

@@ -4,11 +4,11 @@ use crate::load;
 use anyhow::ensure;
 use app::{App, Config, GasPrices};
 use bytes::Bytes;
+use proto::Timestamp;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tendermint_abci::Application;
-use tendermint_proto::google::protobuf::Timestamp;
 use tendermint_proto::v0_38::abci::{RequestFinalizeBlock, RequestInitChain, ResponseFinalizeBlock};
 
 pub const CHAIN: &str = "bench-1";
@@ -77,7 +77,7 @@ impl Chain {
     }
 
     fn timestamp(&self) -> Option<Timestamp> {
-        Some(Timestamp { seconds: (self.time_ms / 1000) as i64, nanos: (self.time_ms % 1000) as i32 * 1_000_000 })
+        Some(proto::timestamp(self.time_ms))
     }
 
     /// FinalizeBlock alone, a millisecond later; [`Chain::commit`] has to follow.

@@ -3,8 +3,9 @@
 use crate::keyring::{AccountKey, Keyring, KeyringError};
 use crate::keys::SecretKey;
 use crate::rpc::{Broadcast, Rpc, RpcError};
-use prost::{Message, Name};
+use prost::Message;
 use proto::Any;
+pub use proto::any;
 use proto::cosmos::auth::v1beta1::{BaseAccount, ModuleAccount, QueryAccountRequest, QueryAccountResponse};
 use proto::cosmos::base::v1beta1::Coin;
 use proto::cosmos::tx::v1beta1::{
@@ -56,11 +57,6 @@ pub struct Unsigned {
     pub timeout_height: u64,
     pub gas: u64,
     pub fee: Vec<Coin>,
-}
-
-/// A message as transactions hold it.
-pub fn any<M: Message + Name>(message: &M) -> Any {
-    Any { type_url: format!("/{}", M::full_name()), value: message.encode_to_vec() }
 }
 
 impl Unsigned {

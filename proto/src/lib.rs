@@ -22,6 +22,11 @@ pub use generated::virtengine;
 pub use tendermint_proto as tendermint;
 pub use tendermint_proto::google::protobuf::{Any, Duration, Timestamp};
 
+/// A message as transactions and answers hold it: under the type URL that its name gives.
+pub fn any<M: prost::Message + prost::Name>(message: &M) -> Any {
+    Any { type_url: format!("/{}", M::full_name()), value: message.encode_to_vec() }
+}
+
 /// The Cosmos packages, as Cosmos SDK v0.53 has them.
 pub mod cosmos {
     pub use crate::generated::cosmos::consensus;

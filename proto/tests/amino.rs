@@ -10,11 +10,7 @@ use proto::cosmos::staking::v1beta1::MsgDelegate;
 use proto::cosmos::tx::v1beta1::Fee;
 use proto::virtengine::base::v1::BidId;
 use proto::virtengine::market::v1::MsgCreateBid;
-use proto::{Any, Timestamp};
-
-fn any<M: Message + prost::Name>(message: &M) -> Any {
-    Any { type_url: format!("/{}", M::full_name()), value: message.encode_to_vec() }
-}
+use proto::{Any, Timestamp, any};
 
 fn text<M: Message + prost::Name>(message: &M) -> Result<String, String> {
     let Any { type_url, value } = any(message);

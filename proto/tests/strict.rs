@@ -5,11 +5,7 @@ use proto::cosmos::bank::v1beta1::MsgSend;
 use proto::cosmos::base::v1beta1::Coin;
 use proto::cosmos::tx::v1beta1::{AuthInfo, Fee, ModeInfo, SignerInfo, TxBody, TxRaw, mode_info};
 use proto::strict::{self, Error};
-use proto::{Any, cosmos};
-
-fn any<M: Message + prost::Name>(message: &M) -> Any {
-    Any { type_url: format!("/{}", M::full_name()), value: message.encode_to_vec() }
-}
+use proto::{Any, any, cosmos};
 
 fn send() -> Any {
     let amount = vec![Coin { denom: "uve".into(), amount: "5".into() }];

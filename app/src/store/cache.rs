@@ -84,21 +84,22 @@ impl Cache {
     /// Where to look for the first key of the collection of which `lo` is the prefix; None if it is not known or `lo` is
     /// something else.
     pub fn head(&self, lo: &[u8], height: u64) -> Option<Bytes> {
+        let prefix = <[u8; PREFIX]>::try_from(lo).ok()?;
         let heads = self.heads.lock();
-        let head = heads.get::<[u8; PREFIX]>(lo.try_into().ok()?)?;
+        let head = heads.get(&prefix)?;
         (head.since <= height).then(|| head.first.clone())
     }
 
     /// Keeps that at `height` the collection of which `lo` is the prefix has no key before `first`.
-    pub fn set_head(&self, lo: &[u8], first: Bytes, height: u64) {
+    pub fn set_head(&self, lo: &[u8], first: &[u8], height: u64) {
         let Ok(prefix) = <[u8; PREFIX]>::try_from(lo) else { return };
         // Only writes to the collection move its head, so it says nothing of what comes after the collection.
         let end = (u32::from_be_bytes([0, prefix[0], prefix[1], prefix[2]]) + 1).to_be_bytes();
-        let first = if first.starts_with(lo) { first } else { first.min(end[1..].into()) };
+        let first = if first.starts_with(lo) { first } else { first.min(&end[1..]) };
         let mut heads = self.heads.lock();
         // Under the lock, as in fill.
         if self.height.load(Ordering::SeqCst) == height {
-            heads.insert(prefix, Head { since: height, first });
+            heads.insert(prefix, Head { since: height, first: first.into() });
         }
     }
 

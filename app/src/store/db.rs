@@ -179,7 +179,7 @@ impl Base for Snap {
         };
         let first = found.first().map_or(hi, |(key, _)| key);
         if head.is_none_or(|head| *head < *first) {
-            self.cache.set_head(lo, first.into(), self.height);
+            self.cache.set_head(lo, first, self.height);
         }
         Ok(found)
     }

@@ -59,6 +59,14 @@ impl Auth {
         }
     }
 
+    /// Makes the account of an address that has none; false for a module's, which no user may give anything.
+    pub fn ensure_user(&self, ctx: &mut Ctx, address: &Address) -> Result<bool, Fault> {
+        match self.kind(ctx, address)? {
+            Some(kind) => Ok(kind == Kind::User),
+            None => self.create(ctx, address).map(|_| true),
+        }
+    }
+
     /// Makes the account of an address that has none.
     pub fn create(&self, ctx: &mut Ctx, address: &Address) -> Result<Account, Fault> {
         let number = self.next_number.get(ctx)?.map_or(0, |n| n.0);

@@ -2,7 +2,6 @@
 
 use crate::types::Authorization;
 use crate::{Authz, Error};
-use auth::Kind;
 use kernel::{Address, Ctx, Moment, Text};
 use proto::cosmos::authz::v1beta1::*;
 use proto::{Any, Timestamp};
@@ -24,12 +23,8 @@ impl Authz {
         let (granter, grantee) = accounts(&msg.granter, &msg.grantee)?;
         let grant = msg.grant.unwrap_or_default();
         let authorization = self.checked(grant.authorization.as_ref())?;
-        match self.auth.kind(ctx, &grantee)? {
-            Some(Kind::Module) => return Err(Error::Blocked(msg.grantee)),
-            Some(Kind::User) => {}
-            None => {
-                self.auth.create(ctx, &grantee)?;
-            }
+        if !self.auth.ensure_user(ctx, &grantee)? {
+            return Err(Error::Blocked(msg.grantee));
         }
         if let Some(time) = &grant.expiration
             && (Moment::new(time).is_none() || proto::cmp_millis(time, ctx.time()) != Ordering::Greater)

@@ -2,11 +2,11 @@
 
 use crate::Error;
 use bank::parse_coins;
-use prost::{Message, Name};
-use proto::Any;
+use bank::types::minus;
+use prost::Message;
 use proto::cosmos::authz::v1beta1::GenericAuthorization;
 use proto::cosmos::bank::v1beta1::{MsgSend, SendAuthorization};
-use proto::cosmos::base::v1beta1::Coin;
+use proto::{Any, any};
 use std::collections::BTreeSet;
 
 const SEND: &str = "/cosmos.bank.v1beta1.MsgSend";
@@ -46,12 +46,9 @@ impl Authorization {
     }
 
     pub fn pack(&self) -> Any {
-        fn pack<M: Message + Name>(message: &M) -> Any {
-            Any { type_url: format!("/{}", M::full_name()), value: message.encode_to_vec() }
-        }
         match self {
-            Authorization::Generic(a) => pack(a),
-            Authorization::Send(a) => pack(a),
+            Authorization::Generic(a) => any(a),
+            Authorization::Send(a) => any(a),
         }
     }
 
@@ -82,16 +79,11 @@ impl Authorization {
     pub fn accept(&self, message: &Any) -> Result<Used, Error> {
         let Authorization::Send(a) = self else { return Ok(Used::Stays) };
         let send = MsgSend::decode(message.value.as_slice()).map_err(|_| Error::Type("type mismatch".into()))?;
-        let mut left = parse_coins(&a.spend_limit).map_err(|_| Error::SpendLimit)?;
-        for (denom, amount) in parse_coins(&send.amount).map_err(|e| Error::Coins(e.to_string()))? {
-            let coin = left.iter_mut().find(|(d, _)| *d == denom).ok_or(Error::SpendLimit)?;
-            coin.1 = coin.1.checked_sub(amount).ok_or(Error::SpendLimit)?;
-        }
+        let amount = parse_coins(&send.amount).map_err(|e| Error::Coins(e.to_string()))?;
+        let spend_limit = minus(&a.spend_limit, &amount).ok_or(Error::SpendLimit)?;
         if !a.allow_list.is_empty() && !a.allow_list.contains(&send.to_address) {
             return Err(Error::Receiver(send.to_address));
         }
-        let coin = |(denom, amount): (String, u128)| Coin { denom, amount: amount.to_string() };
-        let spend_limit: Vec<Coin> = left.into_iter().filter(|(_, amount)| *amount > 0).map(coin).collect();
         if spend_limit.is_empty() {
             return Ok(Used::Ends);
         }

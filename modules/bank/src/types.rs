@@ -110,6 +110,16 @@ pub fn coins_text(coins: &[(String, u128)]) -> String {
     out
 }
 
+/// What remains of a limit; None where something is not in it or would fall below zero. Zero amounts leave.
+pub fn minus(from: &[Coin], spent: &[(String, u128)]) -> Option<Vec<Coin>> {
+    let mut left = parse_coins(from).ok()?;
+    for (denom, amount) in spent {
+        let (_, have) = left.iter_mut().find(|(d, _)| d == denom)?;
+        *have = have.checked_sub(*amount)?;
+    }
+    Some(left.into_iter().filter(|(_, amount)| *amount > 0).map(|(denom, amount)| to_proto(denom, amount)).collect())
+}
+
 pub(crate) fn to_proto(denom: String, amount: u128) -> Coin {
     Coin { denom, amount: amount.to_string() }
 }

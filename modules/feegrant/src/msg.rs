@@ -2,7 +2,6 @@
 
 use crate::types::Allowance;
 use crate::{Error, Feegrant, announce};
-use auth::Kind;
 use kernel::{Address, Ctx};
 use proto::cosmos::feegrant::v1beta1::*;
 use std::cmp::Ordering;
@@ -25,25 +24,16 @@ impl Feegrant {
         }
         let allowance = Allowance::unpack(&msg.allowance.ok_or(Error::NoAllowance)?)?;
         allowance.validate()?;
-        self.check_receiver(ctx, &grantee)?;
+        // It must exist to sign.
+        if !self.auth.ensure_user(ctx, &grantee)? {
+            return Err(Error::Blocked(msg.grantee));
+        }
         if allowance.expires_at().is_some_and(|time| proto::cmp_millis(time, ctx.time()) == Ordering::Less) {
             return Err(Error::Request("expiration is before current block time"));
         }
         self.save(ctx, &granter, &grantee, &allowance)?;
         announce(ctx, "set_feegrant", &granter, &grantee);
         Ok(MsgGrantAllowanceResponse {})
-    }
-
-    /// Makes the grantee's account if there is none, for it must exist to sign.
-    fn check_receiver(&self, ctx: &mut Ctx, grantee: &Address) -> Result<(), Error> {
-        match self.auth.kind(ctx, grantee)? {
-            Some(Kind::Module) => Err(Error::Blocked(grantee.to_string())),
-            Some(Kind::User) => Ok(()),
-            None => {
-                self.auth.create(ctx, grantee)?;
-                Ok(())
-            }
-        }
     }
 
     pub fn revoke(&self, ctx: &mut Ctx, msg: MsgRevokeAllowance) -> Result<MsgRevokeAllowanceResponse, Error> {

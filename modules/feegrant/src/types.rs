@@ -1,12 +1,13 @@
 //! The allowances and what each allows.
 
 use crate::Error;
+use bank::types::minus;
 use bank::{Coins, parse_coins};
 use kernel::Moment;
-use prost::{Message, Name};
+use prost::Message;
 use proto::cosmos::base::v1beta1::Coin;
 use proto::cosmos::feegrant::v1beta1::{AllowedMsgAllowance, BasicAllowance, PeriodicAllowance};
-use proto::{Any, Timestamp};
+use proto::{Any, Timestamp, any};
 use std::cmp::Ordering;
 
 /// What a granter pays for.
@@ -20,21 +21,6 @@ pub(crate) enum Allowance {
 
 /// Go's zero time, which stands for an absent Timestamp that must be there.
 const ZERO_TIME: Timestamp = Timestamp { seconds: -62_135_596_800, nanos: 0 };
-
-fn pack<M: Message + Name>(message: &M) -> Any {
-    Any { type_url: format!("/{}", M::full_name()), value: message.encode_to_vec() }
-}
-
-/// What remains; None where something would fall below zero. Zero amounts leave.
-fn minus(from: &[Coin], fee: &[(String, u128)]) -> Option<Vec<Coin>> {
-    let mut left: Coins = parse_coins(from).ok()?;
-    for (denom, amount) in fee {
-        let coin = left.iter_mut().find(|(d, _)| d == denom)?;
-        coin.1 = coin.1.checked_sub(*amount)?;
-    }
-    let coin = |(denom, amount): (String, u128)| Coin { denom, amount: amount.to_string() };
-    Some(left.into_iter().filter(|(_, amount)| *amount > 0).map(coin).collect())
-}
 
 fn positive(coins: &[Coin], what: &str) -> Result<Coins, Error> {
     parse_coins(coins).map_err(|e| Error::Coins(format!("{what}: {}", e.to_string().trim_end_matches(": invalid coins"))))
@@ -62,10 +48,10 @@ impl Allowance {
 
     pub fn pack(&self) -> Any {
         match self {
-            Allowance::Basic(basic) => pack(basic),
-            Allowance::Periodic(periodic) => pack(periodic),
+            Allowance::Basic(basic) => any(basic),
+            Allowance::Periodic(periodic) => any(periodic),
             Allowance::Messages(inner, messages) => {
-                pack(&AllowedMsgAllowance { allowance: Some(inner.pack()), allowed_messages: messages.clone() })
+                any(&AllowedMsgAllowance { allowance: Some(inner.pack()), allowed_messages: messages.clone() })
             }
         }
     }
