@@ -4,6 +4,8 @@
 #   scripts/bench.sh app    the application alone: µs per transaction by phase
 #   scripts/bench.sh e2e    one validator under signed bank sends, beside CometBFT's kvstore over a unix socket, and the
 #                           Cosmos SDK chain of ../shared/peers where that folder is
+#   scripts/bench.sh api    gRPC and REST of one validator: what a query takes, what 1,000 subscriptions and 64 long lists at a
+#                           time do to its blocks, and how much memory clients that mean harm make it take
 #   scripts/bench.sh market the market: empty blocks over many leases, leases that run dry at one time, the messages of a
 #                           lease's life, long lists; LEASES=1000000 for the largest (default 100000)
 #
@@ -74,8 +76,9 @@ stop() {
     sleep 1
 }
 
-ours() {
-    local home=$WORK/ours client=$1 pid cmt
+# A new validator with the accounts of the load, until stop; its processes in OURS.
+start_ours() {
+    local home=$WORK/ours client=$1
     rm -rf "$home"
     local ve=("$BIN/virtengine" --home "$home" --chain-id "$CHAIN" --keyring-backend test)
     "${ve[@]}" init bench >/dev/null
@@ -87,11 +90,27 @@ ours() {
     "${ve[@]}" genesis collect-gentxs 2>/dev/null
     configure "$home"
     VIRTENGINE_ABCI_CLIENT=$client "${ve[@]}" start --grpc.address 127.0.0.1:39090 --api.address 127.0.0.1:31317 --log-level error >"$WORK/ours.log" 2>&1 &
-    pid=$!
+    OURS=("$!")
     sleep 2
-    cmt=$(pgrep -P "$pid" | head -1)
-    measure "virtengine, $client ABCI client" "$WORK/sends.txt" "$pid" "$cmt"
-    stop "$pid"
+    OURS+=("$(pgrep -P "${OURS[0]}" | head -1)")
+}
+
+ours() {
+    start_ours "$1"
+    measure "virtengine, $1 ABCI client" "$WORK/sends.txt" "${OURS[@]}"
+    stop "${OURS[0]}"
+}
+
+api() {
+    build_bench
+    WORK=$(mktemp -d)
+    "$BENCH" txs --chain-id "$CHAIN" --first 1 --accounts "$ACCOUNTS" --rounds 24 "$WORK/sends.txt"
+    start_ours own
+    wait_for_block
+    # The clients would be on other machines: they get what the node leaves.
+    nice -n 10 "$BENCH" api --rpc "${RPC#http://}" --grpc 127.0.0.1:39090 --rest 127.0.0.1:31317 --pid "${OURS[0]}" "$WORK/sends.txt" |
+        tee "$RESULTS/api.json"
+    stop "${OURS[0]}"
 }
 
 kvstore() {
@@ -160,6 +179,7 @@ app)
     "$BENCH" app | tee "$RESULTS/app.json"
     ;;
 e2e) e2e ;;
+api) api ;;
 market)
     build_bench
     for what in finalize-market settle-idle expire-storm; do

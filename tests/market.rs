@@ -235,3 +235,13 @@ fn a_genesis_file_of_another_chain_is_refused() {
     let message = node.ve(&[&["start", "--engine", "solo"][..], &any].concat(), "").refused();
     assert!(message.contains("other-7") && message.contains("market-1") && message.contains("--home"), "{message}");
 }
+
+#[test]
+fn a_reader_that_has_gone_ends_a_command_quietly() {
+    for command in [&["keys", "mnemonic"][..], &["version"], &["completion", "bash"]] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let ended = Command::new(binary("virtengine")).args(command).stdout(writer).output().expect("the command runs");
+        assert_eq!((ended.status.code(), String::from_utf8_lossy(&ended.stderr).as_ref()), (Some(0), ""), "{command:?}");
+    }
+}

@@ -23,10 +23,10 @@ pub struct Blast {
     file: PathBuf,
 }
 
-struct Sent {
-    accepted: usize,
-    refused: usize,
-    first_refusal: Option<String>,
+pub struct Sent {
+    pub accepted: usize,
+    pub refused: usize,
+    pub first_refusal: Option<String>,
 }
 
 impl Blast {
@@ -80,7 +80,8 @@ fn round(x: f64) -> f64 {
     (x * 10.0).round() / 10.0
 }
 
-async fn send(url: String, txs: Vec<Vec<u8>>) -> anyhow::Result<Sent> {
+/// In order, over one connection.
+pub async fn send(url: String, txs: Vec<Vec<u8>>) -> anyhow::Result<Sent> {
     let rpc = Rpc::new(&url)?;
     let mut sent = Sent { accepted: 0, refused: 0, first_refusal: None };
     for tx in txs {
@@ -100,13 +101,13 @@ async fn send(url: String, txs: Vec<Vec<u8>>) -> anyhow::Result<Sent> {
     Ok(sent)
 }
 
-async fn height(rpc: &Rpc) -> anyhow::Result<u64> {
+pub async fn height(rpc: &Rpc) -> anyhow::Result<u64> {
     let status = rpc.status().await?;
     Ok(status["sync_info"]["latest_block_height"].as_str().context("latest_block_height")?.parse()?)
 }
 
 /// Time in milliseconds and number of transactions of each block.
-async fn blocks(rpc: &Rpc, from: u64, to: u64) -> anyhow::Result<Vec<(u64, u64)>> {
+pub async fn blocks(rpc: &Rpc, from: u64, to: u64) -> anyhow::Result<Vec<(u64, u64)>> {
     let mut all = Vec::new();
     for low in (from..=to).step_by(20) {
         let answer = rpc.call("blockchain", json!({ "minHeight": low.to_string(), "maxHeight": (low + 19).min(to).to_string() })).await?;

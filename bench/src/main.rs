@@ -1,5 +1,6 @@
 //! Measurements: load for a running node, and the application on its own. `scripts/bench.sh` puts them together.
 
+mod api;
 mod application;
 mod blast;
 mod chain;
@@ -46,6 +47,8 @@ enum Command {
     },
     /// Send a file of transactions and report what was committed
     Blast(blast::Blast),
+    /// Queries of a running node, alone and under load, and its memory under attack, as JSON
+    Api(api::Api),
     /// The application alone: µs per transaction by phase, as JSON
     App {
         #[arg(long, default_value_t = 2000)]
@@ -82,6 +85,7 @@ fn main() -> anyhow::Result<()> {
         Command::Txs { chain_id, first, accounts, rounds, out } => load::write(&chain_id, first, accounts, rounds, &out),
         Command::Kvs { count, size, out } => load::write_kvs(count, size, &out),
         Command::Blast(blast) => tokio::runtime::Runtime::new()?.block_on(blast.run()),
+        Command::Api(api) => tokio::runtime::Runtime::new()?.block_on(api.run()),
         Command::App { accounts, blocks, txs } => application::run(accounts, blocks, txs),
         Command::SettleIdle { leases } => market::idle(leases),
         Command::ExpireStorm { leases } => market::storm(leases),

@@ -140,9 +140,24 @@ impl Context {
     /// Prints a result: YAML, or JSON on one line.
     pub fn print(&self, value: &Value) {
         match self.output {
-            Output::Json => println!("{value}"),
-            Output::Text => print!("{}", proto::yaml::to_string(value)),
+            Output::Json => say(value),
+            Output::Text => say(proto::yaml::to_string(value)),
         }
+    }
+}
+
+/// Prints a result on lines of their own. A reader that has gone, like `head` when it has enough, ends the command.
+pub fn say(text: impl std::fmt::Display) {
+    use std::io::Write;
+    let text = text.to_string();
+    let mut out = std::io::stdout().lock();
+    let end = if text.ends_with('\n') { "" } else { "\n" };
+    if let Err(e) = write!(out, "{text}{end}").and_then(|()| out.flush()) {
+        if e.kind() == std::io::ErrorKind::BrokenPipe {
+            std::process::exit(0);
+        }
+        eprintln!("Error: standard output: {e}");
+        std::process::exit(1);
     }
 }
 

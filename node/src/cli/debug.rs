@@ -1,7 +1,7 @@
 //! `virtengine debug` and `virtengine export`: reading the state of a node that is stopped.
 
 use super::Context;
-use super::context::read_json;
+use super::context::{read_json, say};
 use anyhow::{Context as _, anyhow};
 use app::{App, Config};
 use clap::{Args, Subcommand};
@@ -27,7 +27,7 @@ impl Debug {
     pub fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         match self {
             Debug::ProofSpecs => {
-                println!("{}", app::Specs::json());
+                say(app::Specs::json());
                 Ok(ExitCode::SUCCESS)
             }
             Debug::Invariants => {
@@ -46,7 +46,7 @@ impl Export {
         let mut document = read_json(&context.genesis_path())?;
         document["app_state"] = Value::Object(app.export().map_err(|e| anyhow!("{e}"))?);
         document["initial_height"] = json!((app.store().height() + 1).to_string());
-        println!("{}", serde_json::to_string_pretty(&document).context("genesis document")?);
+        say(serde_json::to_string_pretty(&document).context("genesis document")?);
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! `virtengine encryption`: sealing to recipient keys and opening, with the lease that a text belongs to inside the seal.
 //! Secrets come from files, standard input and the keyring, never from arguments.
 
-use super::context::Context;
+use super::context::{Context, say};
 use super::query::{BidId, send};
 use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Subcommand};
@@ -76,7 +76,7 @@ impl Seal {
             recipients.push(context.keyring()?.x25519_public(name)?);
         }
         let sealed = seal(&input(&self.file)?, &bound, recipients)?;
-        println!("{}", proto::json::to_json(&sealed).map_err(|e| anyhow!("{e}"))?);
+        say(proto::json::to_json(&sealed).map_err(|e| anyhow!("{e}"))?);
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! `virtengine keys`.
 
-use super::context::{Context, Output};
+use super::context::{Context, Output, say};
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use client::address::Prefix;
@@ -106,15 +106,15 @@ fn parse_prefix(text: &str) -> Result<Prefix, String> {
 
 fn print(context: &Context, keys: Vec<KeyOutput>) {
     match context.output {
-        Output::Text => print!("{}", to_yaml(&keys)),
-        Output::Json => println!("{}", serde_json::to_string(&keys).expect("strings")),
+        Output::Text => say(to_yaml(&keys)),
+        Output::Json => say(serde_json::to_string(&keys).expect("strings")),
     }
 }
 
 fn print_one(context: &Context, key: KeyOutput) {
     match context.output {
-        Output::Text => print!("{}", to_yaml(&[key])),
-        Output::Json => println!("{}", key.to_json()),
+        Output::Text => say(to_yaml(&[key])),
+        Output::Json => say(key.to_json()),
     }
 }
 
@@ -126,7 +126,7 @@ impl Keys {
             Keys::List { list_names } => {
                 let records = context.keyring()?.list()?;
                 if list_names {
-                    records.iter().for_each(|r| println!("{}", r.name));
+                    records.iter().for_each(|r| say(&r.name));
                 } else {
                     print(context, records.iter().map(|r| r.output(Prefix::Account)).collect());
                 }
@@ -134,9 +134,9 @@ impl Keys {
             Keys::Show(show) => {
                 let record = context.keyring()?.get(&show.name)?;
                 if show.address {
-                    println!("{}", record.address().to_bech32(show.bech));
+                    say(record.address().to_bech32(show.bech));
                 } else if show.pubkey {
-                    println!("{}", record.public_key.to_json());
+                    say(record.public_key.to_json());
                 } else {
                     print_one(context, record.output(show.bech));
                 }
@@ -163,7 +163,7 @@ impl Keys {
                 let keyring = context.keyring()?;
                 keyring.get(&name)?;
                 let passphrase = prompt.secret("Enter passphrase to encrypt the exported key:")?;
-                print!("{}", keyring.export_armored(&name, &passphrase)?);
+                say(keyring.export_armored(&name, &passphrase)?);
             }
             Keys::Import { name, file } => {
                 let armor = super::context::read(&file)?;
@@ -172,7 +172,7 @@ impl Keys {
                 keyring.import_armored(&name, &armor, &passphrase)?;
                 eprintln!("key {name} is imported");
             }
-            Keys::Mnemonic => println!("{}", *Mnemonic::generate().phrase()),
+            Keys::Mnemonic => say(Mnemonic::generate().phrase().as_str()),
             Keys::Parse { address } => parse(context, &address)?,
         }
         Ok(())
@@ -203,10 +203,10 @@ impl Add {
             if show {
                 output.mnemonic = Some(mnemonic.phrase().to_string());
             }
-            println!("{}", output.to_json());
+            say(output.to_json());
             return Ok(());
         }
-        print!("{}", to_yaml(&[output]));
+        say(to_yaml(&[output]));
         if show {
             eprintln!("\n**Important** write this mnemonic phrase in a safe place.");
             eprintln!("It is the only way to recover your account if you ever forget your password.\n");

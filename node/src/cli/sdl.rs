@@ -1,6 +1,6 @@
 //! `virtengine sdl`: deployment files, read without a node.
 
-use super::context::{Context, Output, read};
+use super::context::{Context, Output, read, say};
 use super::usage::group_specs;
 use anyhow::anyhow;
 use base64::Engine;
@@ -41,13 +41,13 @@ impl Sdl {
             }
             Sdl::Groups(File { file }) => context.print(&parse(&file)?.groups()),
             // The bytes that are hashed and sealed.
-            Sdl::Manifest(File { file }) if json => println!("{}", canonical_json(&parse(&file)?.manifest())),
+            Sdl::Manifest(File { file }) if json => say(canonical_json(&parse(&file)?.manifest())),
             Sdl::Manifest(File { file }) => context.print(&parse(&file)?.manifest()),
             Sdl::Hash(File { file }) => {
                 let hash = parse(&file)?.manifest_hash();
                 match json {
                     true => context.print(&json!({ "hex": hex::encode(hash), "base64": BASE64_STANDARD.encode(hash) })),
-                    false => println!("{}", hex::encode(hash)),
+                    false => say(hex::encode(hash)),
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! `virtengine tx sign` and its kin: transactions as JSON files that are signed by one after the other, here or on a
 //! machine without a network, and sent when all have signed.
 
-use super::context::{Context, read, write};
+use super::context::{Context, read, say, write};
 use super::tx::{Mode, broadcast_mode, report, signer};
 use anyhow::{Context as _, bail};
 use base64::Engine;
@@ -169,7 +169,7 @@ fn emit(text: &str, file: Option<&Path>) -> anyhow::Result<()> {
     match file {
         Some(file) => write(file, &format!("{text}\n")),
         None => {
-            println!("{text}");
+            say(text);
             Ok(())
         }
     }
@@ -355,7 +355,7 @@ impl Files {
                 report(context, rpc, sent, mode).await
             }
             Files::Encode { file } => {
-                println!("{}", BASE64_STANDARD.encode(encode(&read_tx(&file)?)));
+                say(BASE64_STANDARD.encode(encode(&read_tx(&file)?)));
                 Ok(())
             }
             Files::Decode { bytes, hex } => {
@@ -367,7 +367,7 @@ impl Files {
                 let signatures: Vec<String> = raw.signatures.iter().map(|s| BASE64_STANDARD.encode(s)).collect();
                 let (body, auth) = ("cosmos.tx.v1beta1.TxBody", "cosmos.tx.v1beta1.AuthInfo");
                 let shown = json!({ "body": part(body, &raw.body_bytes)?, "auth_info": part(auth, &raw.auth_info_bytes)?, "signatures": signatures });
-                println!("{shown}");
+                say(shown);
                 Ok(())
             }
             Files::Simulate { file, sequence } => {

@@ -1,17 +1,18 @@
 //! `virtengine status` and `virtengine version`.
 
 use super::Context;
+use super::context::say;
 use serde_json::json;
 
 /// CometBFT's own answer, as it is.
 pub async fn run(context: &Context) -> anyhow::Result<()> {
-    println!("{}", context.rpc()?.status().await?);
+    say(context.rpc()?.status().await?);
     Ok(())
 }
 
 pub fn version(context: &Context, long: bool) -> anyhow::Result<()> {
     if !long {
-        println!("{}", app::VERSION);
+        say(app::VERSION);
         return Ok(());
     }
     context.print(&json!({

@@ -1,17 +1,19 @@
 //! REST: the routes of the .proto files' HTTP annotations in front of the same calls, answered as grpc-gateway does.
 
-use super::api::{Api, HEIGHT_HEADER, MAX_REQUEST, MAX_TIME, requested_height};
-use super::listener::Listener;
+use super::api::{Api, Form, HEIGHT_HEADER, MAX_REQUEST, requested_height};
+use super::limits::{Call, Gate, Limits, admit};
 use super::openapi;
 use super::status::{Code, Status};
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::extract::{Query, Request};
+use axum::extract::{Extension, Query, Request};
 use axum::http::header::{CONTENT_TYPE, HeaderName};
 use axum::http::{HeaderMap, Method, Uri};
+use axum::middleware::from_fn_with_state;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
-use proto::{json, rest};
+use bytes::Bytes;
+use proto::rest;
 use serde_json::Value;
 use tower_http::cors::{Any, CorsLayer};
 
@@ -22,14 +24,10 @@ const GATEWAY_HEIGHT_HEADER: &str = "grpc-metadata-x-cosmos-block-height";
 /// The ICS23 specs that light clients of this chain need; not a query, because they are constant.
 const PROOF_SPECS: &str = "/virtengine/proofs/v1/specs";
 
-/// Serves until `stop` resolves and open requests are done.
-pub async fn serve(listener: Listener, api: Api, stop: impl Future<Output = ()> + Send + 'static) {
-    if let Err(e) = axum::serve(listener, router(api)).with_graceful_shutdown(stop).await {
-        tracing::error!(error = %e, "the REST server ended");
-    }
-}
+/// Objects, lists and commas in a body: an object takes a hundred times the memory of the few bytes that it may be written with.
+const MAX_NODES: usize = 100_000;
 
-fn router(api: Api) -> Router {
+pub fn routes(api: Api, limits: Limits) -> Router {
     let exposed = [HEIGHT_HEADER, GATEWAY_HEIGHT_HEADER].map(HeaderName::from_static);
     // Any site may ask: answers are public and no cookie or password is ever looked at.
     let cors = CorsLayer::new()
@@ -42,7 +40,8 @@ fn router(api: Api) -> Router {
         .route("/swagger/", get(page))
         .route("/swagger/openapi.json", get(|| async { ([(CONTENT_TYPE, "application/json")], openapi::document()) }))
         .route(PROOF_SPECS, get(|| async { ([(CONTENT_TYPE, "application/json")], app::Specs::json()) }))
-        .fallback(move |request| gateway(api.clone(), request))
+        .fallback(move |Extension(call), request| gateway(api.clone(), call, request))
+        .layer(from_fn_with_state(Gate { limits, longest: MAX_BODY, stream: |_| false, refuse }, admit))
         .layer(cors)
 }
 
@@ -50,11 +49,15 @@ async fn page() -> Html<&'static str> {
     Html(openapi::page())
 }
 
-async fn gateway(api: Api, request: Request) -> Response {
-    answer(&api, request).await.unwrap_or_else(|status| reply(&status.json(), status.http().into_response()))
+async fn gateway(api: Api, call: Call, request: Request) -> Response {
+    answer(&api, &call, request).await.unwrap_or_else(refuse)
 }
 
-async fn answer(api: &Api, request: Request) -> Result<Response, Status> {
+fn refuse(status: Status) -> Response {
+    reply(status.json().to_string(), status.http().into_response())
+}
+
+async fn answer(api: &Api, call: &Call, request: Request) -> Result<Response, Status> {
     let (head, body) = request.into_parts();
     let path = head.uri.path();
     let Some((route, params)) = rest::match_route(head.method.as_str(), path).filter(|(route, _)| openapi::served(route)) else {
@@ -62,15 +65,11 @@ async fn answer(api: &Api, request: Request) -> Result<Response, Status> {
     };
     let height = height(&head.headers)?;
     let query = query(&head.uri)?;
-    let body = match route.body.as_str() {
-        "" => None,
-        _ => parse(body).await?,
-    };
-    let data = rest::request_bytes(route, &params, &query, body.as_ref()).map_err(|e| Status::invalid(e.to_string()))?;
-    let answer = api.call(&route.rpc, data.into(), height).await?;
-    let shown = json::to_value(&route.output, &answer.value).map_err(|e| Status::new(Code::Internal, e.to_string()))?;
+    let body = to_bytes(body, MAX_BODY).await.map_err(|e| Status::invalid(format!("body: {e}")))?;
+    let data = encode(route, &params, &query, &body)?;
+    let answer = api.call(call, &route.rpc, data, height, Form::Json(route.output.clone())).await?;
     let headers = [HEIGHT_HEADER, GATEWAY_HEIGHT_HEADER].map(|name| (name, answer.height.to_string()));
-    Ok(reply(&shown, headers.into_response()))
+    Ok(reply(answer.body, headers.into_response()))
 }
 
 /// A path that exists for another method is told apart, as the gateway does.
@@ -80,10 +79,10 @@ fn no_route(method: &Method, path: &str) -> Status {
     Status::new(Code::Unimplemented, if known { "Method Not Allowed" } else { "Not Implemented" })
 }
 
-fn reply(body: &Value, response: Response) -> Response {
+fn reply(body: impl Into<Body>, response: Response) -> Response {
     let (mut head, _) = response.into_parts();
     head.headers.insert(CONTENT_TYPE, "application/json".parse().expect("a valid header"));
-    Response::from_parts(head, Body::from(body.to_string()))
+    Response::from_parts(head, body.into())
 }
 
 fn height(headers: &HeaderMap) -> Result<u64, Status> {
@@ -96,26 +95,16 @@ fn query(uri: &Uri) -> Result<Vec<(String, String)>, Status> {
     Ok(query.0)
 }
 
-/// JSON whatever the content type says, as the gateway has it; an empty body is an empty request.
-async fn parse(body: Body) -> Result<Option<Value>, Status> {
-    let bytes = tokio::time::timeout(MAX_TIME, to_bytes(body, MAX_BODY)).await;
-    let bytes = bytes.map_err(|_| Status::new(Code::DeadlineExceeded, "the body did not arrive in time"))?;
-    let bytes = bytes.map_err(|e| Status::invalid(format!("body: {e}; at most {MAX_BODY} bytes are read")))?;
-    match bytes.trim_ascii().is_empty() {
-        true => Ok(None),
-        false => serde_json::from_slice(&bytes).map(Some).map_err(|e| Status::invalid(format!("body: expected JSON: {e}"))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_body_over_the_limit_is_refused_with_the_limit() {
-        assert_eq!(parse(Body::from(vec![b' '; MAX_BODY])).await, Ok(None));
-        let status = parse(Body::from(vec![b' '; MAX_BODY + 1])).await.unwrap_err();
-        assert_eq!(status.code, Code::InvalidArgument);
-        assert!(status.message.contains(&MAX_BODY.to_string()), "{}", status.message);
-    }
+/// The request's bytes. A body is JSON whatever the content type says, as the gateway has it; an empty one is an empty request.
+fn encode(route: &rest::Route, params: &[(String, String)], query: &[(String, String)], body: &[u8]) -> Result<Bytes, Status> {
+    let body: Option<Value> = match route.body.as_str() {
+        "" => None,
+        _ if body.trim_ascii().is_empty() => None,
+        _ if body.iter().filter(|b| matches!(b, b'{' | b'[' | b',')).count() > MAX_NODES => {
+            return Err(Status::invalid(format!("body: more than {MAX_NODES} objects, lists and commas")));
+        }
+        _ => Some(serde_json::from_slice(body).map_err(|e| Status::invalid(format!("body: expected JSON: {e}")))?),
+    };
+    let data = rest::request_bytes(route, params, query, body.as_ref());
+    data.map(Bytes::from).map_err(|e| Status::invalid(e.to_string()))
 }

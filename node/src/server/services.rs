@@ -45,6 +45,15 @@ pub fn serves(path: &str) -> bool {
     }
 }
 
+/// What a path that [`serves`] knows counts among those that are answered at once. Broadcasting never waits for readers.
+pub fn weight(path: &str) -> u32 {
+    match split(path) {
+        Some((TX, "BroadcastTx")) => 0,
+        Some((_, "GetBlockWithTxs" | "GetTxsEvent" | "GetBlockByHeight" | "GetLatestBlock")) => 2,
+        _ => 1,
+    }
+}
+
 fn split(path: &str) -> Option<(&str, &str)> {
     path.strip_prefix('/')?.split_once('/')
 }
