@@ -205,7 +205,11 @@ fn billing_is_exact(network: &Network, usage: &Path, alice: &str, provider: &str
     let refused = submit(&record(&opened, end), "charlie").refused();
     assert!(refused.contains("provider"), "{refused}");
 
-    std::thread::sleep(std::time::Duration::from_secs(10));
+    e2e::eventually("a block ten seconds after the lease was made", || {
+        let status = network.virtengine(&["status"]).json();
+        let newest = status["sync_info"]["latest_block_time"].as_str()?.to_string();
+        (millis(&newest) >= millis(&opened) + 10_000).then_some(())
+    });
     // Far more than there was: capped to the time that has passed. The end is clipped to the block's time.
     let before = network.balance(provider);
     let tx = submit(&record(&opened, end), "provider").json();

@@ -93,4 +93,8 @@ impl Module for Encryption {
     fn export_genesis(&self, view: &View) -> Result<Genesis, kernel::Error> {
         self.export(view)
     }
+
+    fn broken(&self, view: &View) -> Result<Vec<String>, kernel::Error> {
+        Ok(self.check(view)?)
+    }
 }

@@ -6,7 +6,7 @@ use crate::types::*;
 use kernel::{Address, BidId, Ctx, Fault};
 use prost::{Message, Name};
 use proto::virtengine::escrow::v1 as wire;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is to be done once the rules are through.
 pub(crate) enum Act {
@@ -285,23 +285,24 @@ impl Book {
         if a.deposited.checked_add(uve).is_none() {
             return Err(Error::AmountTooLarge { had: a.deposited });
         }
-        let others = a.deposits.iter().filter(|d| d.depositor != a.owner).count();
-        let places = self.params.max_depositors - 1; // one is the owner's
-        let known = a.deposits.iter().any(|d| d.depositor == *depositor);
-        if !known && *depositor != a.owner && others as u64 >= u64::from(places) {
-            return Err(Error::TooManyDepositors(places));
+        let others: BTreeSet<_> = a.deposits.iter().map(|d| d.depositor).filter(|d| *d != a.owner).collect();
+        let most = self.params.max_depositors - 1; // one is the owner
+        if *depositor != a.owner && !others.contains(depositor) && others.len() as u64 >= u64::from(most) {
+            return Err(Error::TooManyDepositors(most));
         }
         Ok(())
     }
 
-    /// Adds money that has arrived. A depositor who has a place keeps it.
+    /// Adds money that has arrived, behind what is there: to the newest deposit if that is the same depositor's.
     pub fn deposit(&mut self, depositor: Address, uve: u64) -> Result<(), Fault> {
         let grains = u128::from(uve) * GRAINS;
         let a = &mut self.account;
         a.deposited += uve;
         a.balance += grains;
-        match a.deposits.iter_mut().find(|d| d.depositor == depositor) {
-            Some(d) => d.grains += grains,
+        let places = a.deposits.iter().filter(|d| d.depositor == depositor).count();
+        let newest = a.deposits.iter().rposition(|d| d.depositor == depositor);
+        match newest.filter(|i| i + 1 == a.deposits.len() || places >= MAX_PLACES) {
+            Some(i) => a.deposits[i].grains += grains,
             None => a.deposits.push(Deposit { depositor, grains }),
         }
         self.resume()

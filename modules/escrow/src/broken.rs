@@ -126,11 +126,12 @@ fn account_violations(id: &AccountId, a: &Account, s: &Sums, params: &Params, no
     check(a.next_at == a.next(s.window), "the next time differs from what the rows say");
 
     let deposits: u128 = a.deposits.iter().map(|d| d.grains).sum();
+    let places = |depositor: &Address| a.deposits.iter().filter(|d| d.depositor == *depositor).count();
     let depositors: BTreeSet<_> = a.deposits.iter().map(|d| d.depositor).collect();
     check(deposits <= a.balance, "deposits exceed the balance");
     check(a.deposits.iter().all(|d| d.grains > 0), "a depositor without money has a place");
-    check(depositors.len() == a.deposits.len(), "a depositor has two places");
-    check(a.deposits.len() as u64 <= u64::from(params.max_depositors), "there are too many depositors");
+    check(depositors.iter().all(|d| places(d) <= MAX_PLACES), "a depositor has too many places");
+    check(depositors.len() as u64 <= u64::from(params.max_depositors), "there are too many depositors");
     check(s.settled + a.balance >= s.frozen && a.balance >= a.held(now) + a.frozen, "more is reserved than there is");
     let out_of_it = (u128::from(a.paid) + u128::from(a.refunded)) * GRAINS + a.balance + s.remainders;
     check(u128::from(a.deposited) * GRAINS == out_of_it, "deposits are not what was paid, refunded and is held");

@@ -21,8 +21,8 @@
 //! * After the grace period the account stays open with what is left, without payments, so that the deployment lives on
 //!   with paused groups and a later start needs no new account. (An open account without payments may be emptied by its
 //!   owner.)
-//! * A depositor has one place in the list; a further deposit joins what is left of the last one. Nobody is worse off:
-//!   it only puts off the spending of others' money. The owner always has a place.
+//! * A further deposit goes behind those of others that came before it; a depositor has up to four places in the list, and what
+//!   exceeds them joins the newest of these, so that the list stays short. The owner always has a place.
 //! * Spare money goes back as it would at the end, the newest deposits first and each to its depositor, whoever asks for it.
 //! * Fractions returned by finished payments are spent after all deposits.
 //! * While a payment that money stopped may still report and a later one runs, a record belongs to the first that its
@@ -112,6 +112,12 @@ impl Escrow {
     /// The account's row, not brought up to date.
     pub fn account(&self, view: &View, id: &AccountId) -> Result<Option<Account>, Fault> {
         self.accounts.get(view, id)
+    }
+
+    /// Whose deposits escrow holds as providers.
+    pub fn providers(&self, view: &View) -> Result<Vec<Address>, Fault> {
+        let provider = |(id, _)| if let AccountId::Provider(owner) = id { Some(owner) } else { None };
+        Ok(genesis::all(&self.accounts, view)?.into_iter().filter_map(provider).collect())
     }
 
     /// The lease's row, not brought up to date.

@@ -19,6 +19,8 @@ pub const MAX_TIME: u64 = 1 << 48;
 
 /// No window, grace or cutoff is longer: 34 years in milliseconds.
 const MAX_SPAN: u64 = 1 << 40;
+/// Places that one depositor may have in the list of an account's deposits.
+pub const MAX_PLACES: usize = 4;
 
 /// Whose money an account holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

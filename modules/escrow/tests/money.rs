@@ -54,7 +54,7 @@ fn no_account_takes_more_than_a_u64_of_uve() {
 }
 
 #[test]
-fn a_depositor_has_one_place_and_the_owner_always_has_one() {
+fn depositors_are_few_and_the_owner_is_always_welcome() {
     let mut w = World::lab(); // three places
     w.tx(|e, ctx| e.open(ctx, account(), &alice(), &bob(), 100)).unwrap();
     w.deposit(carol(), 100).unwrap();
@@ -62,7 +62,30 @@ fn a_depositor_has_one_place_and_the_owner_always_has_one() {
     w.deposit(bob(), 50).unwrap();
     w.deposit(alice(), 100).unwrap();
     w.deposit(alice(), 1).ok();
-    assert_eq!(w.deposits(), [(bob(), uve(150)), (carol(), uve(100)), (alice(), uve(100))]);
+    assert_eq!(w.deposits(), [(bob(), uve(100)), (carol(), uve(100)), (bob(), uve(50)), (alice(), uve(100))]);
+}
+
+/// The example of the specification's model.
+#[test]
+fn a_further_deposit_is_spent_after_those_that_came_before_it() {
+    let mut w = World::leased(500);
+    w.deposit(bob(), 500).unwrap();
+    w.deposit(alice(), 500).unwrap();
+    w.at(T0 + 600 * SECOND);
+    w.record(1, 0, 600 * SECOND, 600 * SECOND).unwrap();
+    assert_eq!(w.deposits(), [(bob(), uve(400)), (alice(), uve(500))]);
+}
+
+#[test]
+fn a_depositor_has_four_places_and_more_joins_the_newest_of_them() {
+    let mut w = World::funded(500);
+    for _ in 0..6 {
+        w.deposit(bob(), 10).unwrap();
+        w.deposit(carol(), 10).unwrap();
+    }
+    let (bobs, carols) = ((bob(), uve(10)), (carol(), uve(10)));
+    let newest = [(bob(), uve(30)), (carol(), uve(30))];
+    assert_eq!(w.deposits(), [&[(alice(), uve(500))][..], &[bobs, carols].repeat(3), &newest].concat());
 }
 
 #[test]

@@ -198,6 +198,9 @@ impl Market {
         self.check_orders(view, &mut broken, &mut tasks)?;
         self.check_bids(view, &mut broken, &mut holds)?;
         self.check_leases(view, &mut broken, &mut holds)?;
+        for (provider, _) in self.providers.held(view)? {
+            holds.entry(provider).or_default();
+        }
         for (provider, expected) in holds {
             let held = self.providers.holds(view, &provider)?;
             if held != expected {

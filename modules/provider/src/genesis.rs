@@ -2,8 +2,9 @@
 
 use crate::types::check_attributes;
 use crate::{Params, Providers};
-use kernel::{Address, Ctx, Error, Genesis, Number, View, read_genesis, write_genesis};
-use proto::virtengine::provider::v1::{Details, GenesisState};
+use kernel::{Address, Ctx, Error, Fault, Genesis, Number, View, read_genesis, write_genesis};
+use proto::virtengine::provider::v1::{Details, GenesisState, provider::Status};
+use std::collections::BTreeSet;
 
 fn bad(log: impl std::fmt::Display) -> Error {
     Error::new("genesis", 1, log.to_string())
@@ -43,7 +44,25 @@ impl Providers {
             check_attributes("attributes", &row.attributes, params.max_attributes).map_err(|e| named(e.to_string()))?;
             self.signed.save(ctx, &key, &row)?;
         }
-        Ok(())
+        self.check(ctx)?.first().map_or(Ok(()), |broken| Err(bad(broken)))
+    }
+
+    /// What must always hold, one sentence for each thing that does not. That holds are right is the market's to say.
+    pub(crate) fn check(&self, view: &View) -> Result<Vec<String>, Fault> {
+        let mut broken = Vec::new();
+        let rows = self.rows.page(view, None, usize::MAX)?;
+        let registered: BTreeSet<_> = rows.iter().map(|(owner, _)| *owner).collect();
+        let deposits: BTreeSet<_> = self.escrow.providers(view)?.into_iter().collect();
+        broken.extend(registered.difference(&deposits).map(|owner| format!("provider {owner} has no deposit in escrow")));
+        broken.extend(deposits.difference(&registered).map(|owner| format!("escrow holds a deposit of {owner}, who is no provider")));
+        for (owner, row) in rows {
+            if !matches!(Status::try_from(row.status), Ok(Status::Active | Status::Inactive)) {
+                broken.push(format!("provider {owner} has the unknown status {}", row.status));
+            }
+        }
+        let held = self.held(view)?.into_iter().filter(|(owner, times)| *times == 0 || !registered.contains(owner));
+        broken.extend(held.map(|(owner, times)| format!("{owner} is held {times} times and is no provider")));
+        Ok(broken)
     }
 
     pub(crate) fn export(&self, view: &View) -> Result<Genesis, Error> {

@@ -88,6 +88,11 @@ impl Providers {
         Ok(self.holds.get(view, owner)?.map_or(0, |n| n.0))
     }
 
+    /// All providers that are held, and how often.
+    pub fn held(&self, view: &View) -> Result<Vec<(Address, u64)>, Fault> {
+        Ok(self.holds.page(view, None, usize::MAX)?.into_iter().map(|(owner, n)| (owner, n.0)).collect())
+    }
+
     /// One more bid or lease that must be settled before the provider can be deleted.
     pub fn hold(&self, ctx: &mut Ctx, owner: &Address) -> Result<(), Fault> {
         let n = self.holds(ctx, owner)?.checked_add(1).ok_or(Fault::Corrupt("holds overflow"))?;
@@ -150,5 +155,9 @@ impl Module for Providers {
 
     fn export_genesis(&self, view: &View) -> Result<Genesis, kernel::Error> {
         self.export(view)
+    }
+
+    fn broken(&self, view: &View) -> Result<Vec<String>, kernel::Error> {
+        Ok(self.check(view)?)
     }
 }
