@@ -15,9 +15,9 @@ use proto::virtengine::deployment::v1::{GroupSpec, MsgCloseDeployment, MsgCreate
 use proto::virtengine::escrow::v1::{MsgSubmitUsage, ResourceTotals, UsageRecord};
 use proto::virtengine::market::v1::{MsgCreateBid, MsgCreateLease, QueryLeasesRequest, QueryLeasesResponse, lease};
 use proto::virtengine::provider::v1::{Details, MsgCreateProvider};
-use proto::{Any, Duration, timestamp};
+use proto::{Any, timestamp};
 use serde_json::{Value, json};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tendermint_abci::Application;
 use tendermint_proto::v0_38::abci::{RequestCheckTx, ResponseFinalizeBlock};
 
@@ -30,6 +30,8 @@ const HOUR_MS: u64 = 3_600_000;
 /// Messages of one transaction where transactions are not what is measured.
 const PER_TX: usize = 100;
 const PER_BLOCK: usize = 2_000;
+/// RocksDB goes on sorting what was written for so long: not what an empty block costs.
+const COMPACTION: Duration = Duration::from_secs(20);
 
 struct World {
     chain: Chain,
@@ -85,7 +87,7 @@ impl World {
             requirements: Some(PlacementRequirements::default()),
             resources: vec![resources],
             price: uve(PRICE),
-            reclamation_window: None::<Duration>,
+            reclamation_window: None,
         };
         any(&MsgCreateDeployment { owner: self.text(TENANT), dseq: 0, groups: vec![group], hash: vec![7; 32], deposit: uve(DEPOSIT) })
     }
@@ -192,6 +194,7 @@ pub fn idle(max: u64) -> anyhow::Result<()> {
     let (mut rows, keys_before, resident_before) = (Vec::new(), world.keys(), resident());
     for leases in [0, 1_000, 100_000, 1_000_000].into_iter().filter(|n| *n <= max) {
         world.grow(leases)?;
+        std::thread::sleep(COMPACTION);
         let idle = median_us(|| world.chain.block(Vec::new()).map(drop))?;
         let page = |key: Vec<u8>, reverse| PageRequest { key, reverse, limit: 100, ..Default::default() };
         let mut row = json!({
