@@ -166,7 +166,7 @@ fn reason(error: Error) -> String {
     match error {
         Error::Zbus(e) => e.to_string(),
         Error::ZbusFdo(e) => e.to_string(),
-        Error::Unavailable => "no session bus is at DBUS_SESSION_BUS_ADDRESS".into(),
+        Error::Unavailable => "DBUS_SESSION_BUS_ADDRESS names none, or none that is there".into(),
         e => e.to_string(),
     }
 }
