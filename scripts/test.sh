@@ -28,7 +28,7 @@ in_go_module() { (cd "$1" && go vet ./... && go test ./...); }
 
 need_compilers
 need_go
-need shellcheck
+need shellcheck dbus-daemon=dbus gnome-keyring-daemon=gnome-keyring
 if ! cargo fmt --version >/dev/null 2>&1 || ! cargo clippy --version >/dev/null 2>&1; then
     say "installing the Rust components rustfmt and clippy"
     rustup component add rustfmt clippy >&2

@@ -96,7 +96,7 @@ install_go() { # CLIENT PACKAGE
     (cd "$WORK/$1" && go build -mod=readonly -o "$WORK/$1/$1" "$2") >&2
 }
 install_grpcurl() { need jq && install_go grpcurl github.com/fullstorydev/grpcurl/cmd/grpcurl; }
-install_sdk() { need jq && install_go sdk .; }
+install_sdk() { need jq dbus-run-session=dbus gnome-keyring-daemon=gnome-keyring && install_go sdk .; }
 install_rest() { need jq curl && sources rest; }
 
 # --- running

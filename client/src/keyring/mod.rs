@@ -1,17 +1,20 @@
-//! The keyring: account keys in files that Go's Cosmos binaries read and write too.
+//! The keyring: account keys where Go's Cosmos binaries keep theirs, so that both read and write the same ones.
 //!
 //! `<home>/keyring-file` is encrypted under the user's passphrase, `<home>/keyring-test` under a fixed one, for tests.
 //! A key `alice` is the item `alice.info`, a protobuf `cosmos.crypto.keyring.v1.Record`; `<hex address>.address` names
 //! the item of an address; `keyhash` is bcrypt of the passphrase, so that a wrong one is noticed before it is used.
-//! Each item is a JWE file of mode 0600 (see `jwe`). Local secp256k1 keys are made here; multisig and offline keys that
+//! Each item is a JWE file of mode 0600 (see `jwe`). The backend `os` keeps the same items, but for `keyhash`, in the
+//! secret service of the user's session (see `service`). Local secp256k1 keys are made here; multisig and offline keys that
 //! other binaries stored are listed, ledger keys too, but not signed with. Amino records of SDKs before 0.46 are not read.
 //!
-//! The passphrase is asked for when it is first needed and at most once per [`Keyring`].
+//! A passphrase is asked for when it is first needed and at most once per [`Keyring`]. Nothing is opened before its use.
 
 mod armor;
+mod files;
 mod jwe;
 mod prompt;
 mod record;
+mod service;
 mod store;
 
 use std::fmt;
@@ -27,11 +30,13 @@ use crate::address::Address;
 use crate::keys::{HdPath, KeyError, Mnemonic, PublicKey, RecipientKey, RecipientKeyError, RecipientSecret, SecretKey};
 
 pub use armor::ArmorError;
+pub use files::MIN_PASSPHRASE;
 pub use prompt::{LinePrompt, Prompt, PromptError, TerminalPrompt, console};
 pub use record::{AccountKey, KeyOutput, Record, RecordType, to_yaml};
-pub use store::MIN_PASSPHRASE;
 
+use files::Files;
 use record::Stored;
+use service::SecretServiceStore;
 use store::Store;
 
 const INFO: &str = ".info";
@@ -43,7 +48,7 @@ pub enum Backend {
     Test,
     /// `keyring-file`: encrypted under a passphrase.
     File,
-    /// The operating system's store: not available yet.
+    /// The secret service of the user's session, which unlocks it with the user's login or asks for a password itself.
     Os,
 }
 
@@ -79,16 +84,28 @@ impl fmt::Display for Backend {
 pub enum KeyringError {
     #[error("unknown keyring backend {0:?}, expected test, file or os")]
     UnknownBackend(String),
-    #[error("keyring backend \"os\" is not available yet, use --keyring-backend file (or test, for tests)")]
-    OsUnavailable,
+    #[error(
+        "keyring backend \"os\": no secret service answers on the session's D-Bus ({0}); log in where one runs (gnome-keyring, KWallet, KeePassXC), or use --keyring-backend file"
+    )]
+    NoSecretService(String),
+    #[error(
+        "keyring backend \"os\": {place} is locked, and its password was not given; unlock it with the desktop's password manager, or use --keyring-backend file"
+    )]
+    Locked { place: String },
+    #[error(
+        "keyring backend \"os\": there is no {place} yet, and no password was given to make it; do so on a desktop, where the secret service can ask for one, or use --keyring-backend file"
+    )]
+    NotMade { place: String },
+    #[error("keyring backend \"os\": the secret service failed: {0}")]
+    SecretService(String),
     #[error("key name {name:?} {reason}")]
     Name { name: String, reason: &'static str },
-    #[error("key {name:?} already exists in {dir}; choose another name or delete it first", dir = .dir.display())]
-    Exists { name: String, dir: PathBuf },
+    #[error("key {name:?} already exists in {place}; choose another name or delete it first")]
+    Exists { name: String, place: String },
     #[error("address {address} already belongs to key {name:?} in this keyring")]
     AddressExists { address: Address, name: String },
-    #[error("no key {name:?} in {dir}; `keys list` shows those that are there", dir = .dir.display())]
-    NotFound { name: String, dir: PathBuf },
+    #[error("no key {name:?} in {place}; `keys list` shows those that are there")]
+    NotFound { name: String, place: String },
     #[error("key {name:?} is of type {}: its private key is not in this keyring", .record_type.as_str())]
     NoSecret { name: String, record_type: RecordType },
     #[error("multisig key: {0}")]
@@ -103,8 +120,8 @@ pub enum KeyringError {
     Key(#[from] KeyError),
     #[error(transparent)]
     Armor(#[from] ArmorError),
-    #[error("{path} {reason}", path = .path.display())]
-    Corrupt { path: PathBuf, reason: String },
+    #[error("{place} {reason}")]
+    Corrupt { place: String, reason: String },
     #[error("{path}: {source}", path = .path.display())]
     Io { path: PathBuf, source: io::Error },
 }
@@ -114,8 +131,8 @@ impl KeyringError {
         Self::Io { path: path.into(), source }
     }
 
-    fn corrupt(path: &Path, reason: &str) -> Self {
-        Self::Corrupt { path: path.into(), reason: reason.into() }
+    fn corrupt(place: &str, reason: &str) -> Self {
+        Self::Corrupt { place: place.into(), reason: reason.into() }
     }
 }
 
@@ -138,29 +155,26 @@ pub enum RecipientKeyTextError {
 
 /// An open keyring. Can be shared between threads.
 pub struct Keyring {
-    store: Store,
+    store: Box<dyn Store>,
+    prompt: Arc<dyn Prompt>,
 }
 
 impl Keyring {
-    /// The keyring of `home`: `keyring-file` or `keyring-test` in it. Neither needs to exist before the first key.
-    ///
-    /// # Errors
-    /// The backend is not available.
-    pub fn open(backend: Backend, home: &Path, prompt: Arc<dyn Prompt>) -> Result<Self, KeyringError> {
+    /// The keyring of `home`: `keyring-file` or `keyring-test` in it. Neither needs to exist before the first key. The
+    /// backend `os` has one keyring for the user, whatever the home.
+    pub fn open(backend: Backend, home: &Path, prompt: Arc<dyn Prompt>) -> Self {
         Self::open_dir(backend, &home.join(format!("keyring-{backend}")), prompt)
     }
 
-    /// A keyring by its own directory.
-    ///
-    /// # Errors
-    /// The backend is not available.
-    pub fn open_dir(backend: Backend, dir: &Path, prompt: Arc<dyn Prompt>) -> Result<Self, KeyringError> {
-        let fixed = match backend {
-            Backend::Test => Some("test"),
-            Backend::File => None,
-            Backend::Os => return Err(KeyringError::OsUnavailable),
+    /// A keyring by its own directory, which the backend `os` does without.
+    pub fn open_dir(backend: Backend, dir: &Path, prompt: Arc<dyn Prompt>) -> Self {
+        let files = |fixed| Box::new(Files::new(dir.into(), prompt.clone(), fixed));
+        let store: Box<dyn Store> = match backend {
+            Backend::Test => files(Some("test")),
+            Backend::File => files(None),
+            Backend::Os => Box::new(SecretServiceStore::default()),
         };
-        Ok(Self { store: Store::new(dir.into(), prompt, fixed) })
+        Self { store, prompt }
     }
 
     /// Adds a key from `mnemonic`, or from a new one, which is returned either way.
@@ -214,7 +228,7 @@ impl Keyring {
         for item in self.store.items(INFO)? {
             match self.load_item(&item) {
                 Ok(stored) => records.extend(stored.map(|s| s.record)),
-                Err(e @ KeyringError::Corrupt { .. }) => self.store.notice(&format!("warning: {e}")),
+                Err(e @ KeyringError::Corrupt { .. }) => self.prompt.notice(&format!("warning: {e}")),
                 Err(e) => return Err(e),
             }
         }
@@ -240,7 +254,9 @@ impl Keyring {
         let stored = self.load_name(name)?.ok_or_else(|| self.not_found(name))?.renamed(new_name);
         let address = address_item(&stored.record.address());
         // In this order the key is never without a name.
-        self.store.create(&info_item(new_name), stored.as_bytes())?;
+        if !self.store.create(&info_item(new_name), stored.as_bytes())? {
+            return Err(self.exists(new_name));
+        }
         self.store.replace(&address, info_item(new_name).as_bytes())?;
         self.store.remove(&info_item(name))?;
         Ok(stored.record)
@@ -306,10 +322,9 @@ impl Keyring {
             return Err(KeyringError::AddressExists { address, name: other.record.name });
         }
         let info = info_item(name);
-        self.store.create(&info, stored.as_bytes()).map_err(|e| match e {
-            KeyringError::Io { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => self.exists(name),
-            e => e,
-        })?;
+        if !self.store.create(&info, stored.as_bytes())? {
+            return Err(self.exists(name));
+        }
         // An address whose key is gone may have left its item behind.
         if let Err(e) = self.store.replace(&address_item(&address), info.as_bytes()) {
             let _ = self.store.remove(&info);
@@ -343,7 +358,7 @@ impl Keyring {
         let Some(bytes) = self.store.get(item)? else {
             return Ok(None);
         };
-        let corrupt = |e: record::RecordError| KeyringError::corrupt(&self.store.dir().join(item), &e.to_string());
+        let corrupt = |e: record::RecordError| KeyringError::corrupt(&self.store.place_of(item), &e.to_string());
         Stored::decode(bytes).map(Some).map_err(corrupt)
     }
 
@@ -369,11 +384,11 @@ impl Keyring {
     }
 
     fn exists(&self, name: &str) -> KeyringError {
-        KeyringError::Exists { name: name.into(), dir: self.store.dir().into() }
+        KeyringError::Exists { name: name.into(), place: self.store.place() }
     }
 
     fn not_found(&self, name: &str) -> KeyringError {
-        KeyringError::NotFound { name: name.into(), dir: self.store.dir().into() }
+        KeyringError::NotFound { name: name.into(), place: self.store.place() }
     }
 }
 

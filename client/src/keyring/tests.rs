@@ -42,11 +42,11 @@ fn prompt(answers: &[&str]) -> (Arc<dyn Prompt>, Shown) {
 }
 
 fn file_keyring(home: &Path, answers: &[&str]) -> Keyring {
-    Keyring::open(Backend::File, home, prompt(answers).0).unwrap()
+    Keyring::open(Backend::File, home, prompt(answers).0)
 }
 
 fn test_keyring(home: &Path) -> Keyring {
-    Keyring::open(Backend::Test, home, prompt(&[]).0).unwrap()
+    Keyring::open(Backend::Test, home, prompt(&[]).0)
 }
 
 fn mnemonic(phrase: &str) -> Option<Mnemonic> {
@@ -59,7 +59,7 @@ fn hd() -> HdPath {
 
 fn golden(backend: Backend, answers: &[&str]) -> Keyring {
     let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/keyring/testdata");
-    Keyring::open(backend, &home, prompt(answers).0).unwrap()
+    Keyring::open(backend, &home, prompt(answers).0)
 }
 
 fn mode(path: &Path) -> u32 {
@@ -80,13 +80,13 @@ fn files(dir: &Path) -> Vec<(String, Vec<u8>)> {
 fn a_fresh_file_keyring_asks_twice_and_a_later_process_once() {
     let home = TempDir::new().unwrap();
     let (p, shown) = prompt(&[PASS, PASS]);
-    let keyring = Keyring::open(Backend::File, home.path(), p).unwrap();
+    let keyring = Keyring::open(Backend::File, home.path(), p);
     keyring.add("alice", mnemonic(ABANDON), &hd()).unwrap();
     keyring.add("bob", None, &hd()).unwrap();
     assert_eq!(shown.text(), "Enter keyring passphrase (attempt 1/3):\nRe-enter keyring passphrase:\n");
 
     let (p, shown) = prompt(&[PASS]);
-    let keyring = Keyring::open(Backend::File, home.path(), p).unwrap();
+    let keyring = Keyring::open(Backend::File, home.path(), p);
     assert_eq!(keyring.list().unwrap().len(), 2);
     assert_eq!(keyring.get("alice").unwrap().address().to_string(), ALICE);
     assert_eq!(keyring.get(ALICE).unwrap().name, "alice");
@@ -124,10 +124,10 @@ fn an_empty_keyring_directory_works_and_lists_nothing_without_asking() {
 fn the_test_keyring_asks_for_nothing() {
     let home = TempDir::new().unwrap();
     let (p, shown) = prompt(&[]);
-    let keyring = Keyring::open(Backend::Test, &home.path().join("not/there/yet"), p).unwrap();
+    let keyring = Keyring::open(Backend::Test, &home.path().join("not/there/yet"), p);
     keyring.add("alice", mnemonic(ABANDON), &hd()).unwrap();
     let dir = home.path().join("not/there/yet/keyring-test");
-    let same = Keyring::open_dir(Backend::Test, &dir, prompt(&[]).0).unwrap();
+    let same = Keyring::open_dir(Backend::Test, &dir, prompt(&[]).0);
     assert_eq!(same.list().unwrap(), keyring.list().unwrap());
     assert_eq!(mode(&dir), 0o700);
     assert!(!dir.join("keyhash").exists());
@@ -162,7 +162,7 @@ fn names_that_cannot_be_told_from_addresses_or_files_are_refused() {
 fn a_wrong_passphrase_has_three_attempts() {
     let (p, shown) = prompt(&["wrong one", "short", "wrong two", PASS]);
     let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/keyring/testdata");
-    let keyring = Keyring::open(Backend::File, &home, p).unwrap();
+    let keyring = Keyring::open(Backend::File, &home, p);
     assert!(matches!(keyring.get("alice"), Err(KeyringError::Passphrase)));
     assert_eq!(
         shown.text(),
@@ -178,7 +178,7 @@ fn a_wrong_passphrase_has_three_attempts() {
 fn a_new_passphrase_must_be_long_enough_and_repeated() {
     let home = TempDir::new().unwrap();
     let (p, shown) = prompt(&["short", PASS, "another passphrase", PASS, PASS]);
-    let keyring = Keyring::open(Backend::File, home.path(), p).unwrap();
+    let keyring = Keyring::open(Backend::File, home.path(), p);
     keyring.add("alice", None, &hd()).unwrap();
     assert!(shown.text().contains("passphrases do not match"));
 
@@ -276,7 +276,7 @@ fn keys_without_a_secret_do_not_sign() {
 fn one_damaged_key_does_not_hide_the_others() {
     let home = TempDir::new().unwrap();
     let (p, shown) = prompt(&[]);
-    let keyring = Keyring::open(Backend::Test, home.path(), p).unwrap();
+    let keyring = Keyring::open(Backend::Test, home.path(), p);
     keyring.add("alice", mnemonic(ABANDON), &hd()).unwrap();
     fs::write(home.path().join("keyring-test/bob.info"), "rubbish").unwrap();
     assert_eq!(keyring.list().unwrap().len(), 1);
@@ -317,8 +317,28 @@ fn backends_are_told_by_name() {
     assert_eq!("file".parse::<Backend>().unwrap(), Backend::File);
     let error = "kwallet".parse::<Backend>().unwrap_err().to_string();
     assert_eq!(error, "unknown keyring backend \"kwallet\", expected test, file or os");
-    let error = Keyring::open(Backend::Os, Path::new("/"), prompt(&[]).0).err().unwrap().to_string();
-    assert!(error.contains("not available yet"), "{error}");
+}
+
+/// Runs itself again with another session bus: a test cannot change its own environment.
+#[test]
+fn without_a_secret_service_the_backend_os_says_what_to_do() {
+    let nowhere = "unix:path=/nowhere/bus";
+    if std::env::var("DBUS_SESSION_BUS_ADDRESS").as_deref() != Ok(nowhere) {
+        let mut again = Command::new(std::env::current_exe().unwrap());
+        again.args(["--exact", "keyring::tests::without_a_secret_service_the_backend_os_says_what_to_do", "--nocapture"]);
+        let output = again.env("DBUS_SESSION_BUS_ADDRESS", nowhere).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.contains("1 passed"), "{said}{}", String::from_utf8_lossy(&output.stderr));
+        return;
+    }
+    let keyring = Keyring::open(Backend::Os, Path::new("/"), prompt(&[]).0);
+    let list = || keyring.list().unwrap_err().to_string();
+    // Commands that talk to a node use the keyring inside of a runtime.
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    for error in [list(), runtime.block_on(async { list() }), keyring.add("alice", None, &hd()).err().unwrap().to_string()] {
+        assert!(error.starts_with("keyring backend \"os\": no secret service answers on the session's D-Bus ("), "{error}");
+        assert!(error.ends_with("or use --keyring-backend file"), "{error}");
+    }
 }
 
 #[test]

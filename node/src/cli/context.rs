@@ -31,10 +31,10 @@ pub struct Global {
     /// The chain to sign for [default: what the node says]
     #[arg(long, global = true, env = "VIRTENGINE_CHAIN_ID", value_name = "ID")]
     pub chain_id: Option<String>,
-    /// Where keys are kept: file, test or os [default: file]
+    /// Where keys are kept: file, test, or os for the session's secret service [default: file]
     #[arg(long, global = true, env = "VIRTENGINE_KEYRING_BACKEND", value_name = "BACKEND")]
     pub keyring_backend: Option<String>,
-    /// The directory that holds the keyring's folder [default: the home]
+    /// The directory that holds the keyring's folder, which the backend os has no need of [default: the home]
     #[arg(long, global = true, env = "VIRTENGINE_KEYRING_DIR", value_name = "DIR")]
     pub keyring_dir: Option<PathBuf>,
     /// How results are printed [default: text]
@@ -103,7 +103,7 @@ impl Context {
 
     pub fn keyring(&self) -> anyhow::Result<Keyring> {
         let backend: Backend = self.backend.parse()?;
-        Ok(Keyring::open(backend, &self.keyring_dir, self.prompt.clone())?)
+        Ok(Keyring::open(backend, &self.keyring_dir, self.prompt.clone()))
     }
 
     pub fn rpc(&self) -> anyhow::Result<Rpc> {

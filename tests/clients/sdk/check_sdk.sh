@@ -135,3 +135,32 @@ armor() {
     ve keys list --home "$dir" --keyring-backend test --output json | same
 }
 check 'virtengine imports a key that the SDK exported' armor
+
+# The secret service: a session bus for each command, which starts gnome-keyring on demand. The collection is made here, without
+# a password, because the service would ask for one in a window.
+SECRETS=$HOME_DIR/secrets
+mkdir -p "$SECRETS/keyrings"
+printf '%s\n' '[keyring]' display-name=virtengine ctime=0 mtime=0 lock-on-idle=false lock-after=false >"$SECRETS/keyrings/virtengine.keyring"
+in_session() { XDG_DATA_HOME=$SECRETS XDG_RUNTIME_DIR=$SECRETS dbus-run-session -- "$@"; }
+os_signs() {
+    in_session "$1" tx sign "$HOME_DIR/unsigned.json" --from me --home "$SECRETS" --keyring-backend os --chain-id "$VE_CHAIN_ID" --offline \
+        --account-number 1 --sequence 0 --output json | jq -e '.signatures[0]'
+}
+
+os_theirs() {
+    in_session ./sdk keys add me --recover --home "$SECRETS" --keyring-backend os --output json <<<"$VE_MNEMONIC"
+    # Where a session has no secret service, the SDK takes something else.
+    grep -q me.info "$SECRETS/keyrings/virtengine.keyring"
+    in_session "$VE_BIN" keys list --home "$SECRETS" --keyring-backend os --output json | same
+    os_signs "$VE_BIN"
+}
+check 'virtengine reads a secret service keyring of the SDK' os_theirs
+
+os_ours() {
+    in_session "$VE_BIN" keys delete me --yes --home "$SECRETS" --keyring-backend os
+    refused in_session ./sdk keys show me --home "$SECRETS" --keyring-backend os
+    in_session "$VE_BIN" keys add me --recover --home "$SECRETS" --keyring-backend os --output json <<<"$VE_MNEMONIC"
+    in_session ./sdk keys list --home "$SECRETS" --keyring-backend os --output json | same
+    os_signs ./sdk
+}
+check 'the SDK reads a secret service keyring of virtengine' os_ours

@@ -1,5 +1,5 @@
 // sdk is Cosmos SDK v0.53's own command line, made of its client packages as `simd` is: keys, bank transfers, signing as
-// files, broadcasting, transactions. Nothing in it is ours but the address prefix.
+// files, broadcasting, transactions. Nothing in it is ours but the program's name and the address prefix.
 package main
 
 import (
@@ -17,6 +17,7 @@ import (
 	"github.com/cosmos/cosmos-sdk/codec/types"
 	"github.com/cosmos/cosmos-sdk/std"
 	sdk "github.com/cosmos/cosmos-sdk/types"
+	"github.com/cosmos/cosmos-sdk/version"
 	authcli "github.com/cosmos/cosmos-sdk/x/auth/client/cli"
 	"github.com/cosmos/cosmos-sdk/x/auth/tx"
 	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
@@ -40,6 +41,8 @@ func root() *cobra.Command {
 	c.SetBech32PrefixForValidator(prefix+"valoper", prefix+"valoperpub")
 	c.SetBech32PrefixForConsensusNode(prefix+"valcons", prefix+"valconspub")
 	c.Seal()
+	// The name of the keyring in a secret service.
+	version.Name = prefix
 
 	accounts, validators := address.NewBech32Codec(prefix), address.NewBech32Codec(prefix+"valoper")
 	registry, err := types.NewInterfaceRegistryWithOptions(types.InterfaceRegistryOptions{
