@@ -3,12 +3,12 @@
 
 use crate::ante::{self, Mode};
 use crate::block::{IndexEvents, Outcome, abci_events, run_tx};
-use crate::query::Remote;
+use crate::query::{Remote, Specs, unknown_path};
 use crate::store::{self, Options, Staged, Store};
 use crate::tx::{CheckedTx, GasPrices};
 use crate::verify::{Claim, Verifier};
 use crate::{AppState, Modules, VERSION, genesis};
-use kernel::{Base, BlockInfo, Ctx, Error, Event, Gas, View, Writes};
+use kernel::{Base, BlockInfo, Ctx, Error, Event, GRPC, Gas, View, Writes};
 use parking_lot::{Mutex, RwLock};
 use proto::cosmos::base::node::v1beta1::ConfigResponse;
 use rayon::prelude::*;
@@ -436,6 +436,8 @@ impl Application for App {
                 ..Default::default()
             }),
             ["", "app", "version"] => Ok(ResponseQuery { value: VERSION.into(), codespace: "sdk".into(), ..Default::default() }),
+            // A path of ours: what a light client needs to verify the proofs of `/store`.
+            ["", "app", "proof-specs"] => Ok(ResponseQuery { value: Specs::json().into(), codespace: "sdk".into(), ..Default::default() }),
             ["", "p2p", ..] => Ok(ResponseQuery::default()),
             _ => self.query(path, &request.data, height).map(|answer| ResponseQuery {
                 value: answer.value.into(),
@@ -460,17 +462,39 @@ impl Application for App {
     }
 }
 
-/// The codes that the Go SDK gives for errors of a query (its gRPC status mapped back).
+/// gRPC's names of its status codes, from 0.
+const GRPC_CODES: &str = "OK Canceled Unknown InvalidArgument DeadlineExceeded NotFound AlreadyExists PermissionDenied ResourceExhausted \
+    FailedPrecondition Aborted OutOfRange Unimplemented Internal Unavailable DataLoss Unauthenticated";
+
+/// The codes and texts that the Go SDK gives for errors of a query (its gRPC status mapped back).
 fn as_abci(e: Error, path: &str) -> ResponseQuery {
+    const NOT_FOUND: (u32, &str) = (22, "key not found");
+    const INVALID: (u32, &str) = (18, "invalid request");
+    const UNAUTHORIZED: (u32, &str) = (4, "unauthorized");
+    const UNKNOWN: (u32, &str) = (6, "unknown request");
     let service = path.contains('.');
+    let status = |name: &str, (code, kind): (u32, &str)| {
+        let text = e.log.strip_suffix(kind).and_then(|log| log.strip_suffix(": ")).unwrap_or(&e.log);
+        (code, "sdk", format!("rpc error: code = {name} desc = {text}: {kind}"))
+    };
     let (code, codespace, log) = match (e.codespace, e.code) {
-        ("sdk", 6) | ("store", _) => (e.code, e.codespace, e.log),
-        ("sdk", 22) => {
-            (22, "sdk", format!("rpc error: code = NotFound desc = {}: key not found", e.log.trim_end_matches(": key not found")))
+        _ if e == unknown_path() => (e.code, e.codespace, e.log),
+        ("store", _) => (e.code, e.codespace, e.log),
+        ("sdk", 22) => status("NotFound", NOT_FOUND),
+        ("sdk", 18) if service => status("InvalidArgument", INVALID),
+        // Of the height, before a service was asked.
+        ("sdk", 18 | 26 | 38) => (e.code, "sdk", e.log),
+        (GRPC, 2) => (INVALID.0, "sdk", format!("{}: {}", e.log, INVALID.1)),
+        (GRPC, code) => {
+            let name = GRPC_CODES.split(' ').nth(code as usize).unwrap_or("Unknown");
+            let kind = match name {
+                "FailedPrecondition" => INVALID,
+                "Unauthenticated" => UNAUTHORIZED,
+                _ => UNKNOWN,
+            };
+            status(name, kind)
         }
-        ("sdk", 18) if service => (18, "sdk", format!("rpc error: code = InvalidArgument desc = {}", e.log)),
-        ("sdk", 18 | 26) => (e.code, "sdk", e.log),
-        _ => (6, "sdk", format!("rpc error: code = Unknown desc = {}: unknown request", e.log)),
+        _ => status("Unknown", UNKNOWN),
     };
     ResponseQuery { code, codespace: codespace.into(), log, ..Default::default() }
 }

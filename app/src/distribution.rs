@@ -25,7 +25,7 @@ pub fn params(_: QueryParamsRequest) -> Result<QueryParamsResponse, Error> {
 /// Fails unless there is such a validator; its account's address.
 fn validator(staking: &Staking, view: &View, validator_addr: &str) -> Result<Address, Error> {
     staking.query_validator(view, QueryValidatorRequest { validator_addr: validator_addr.into() })?;
-    Address::from_validator(validator_addr).map_err(Error::unknown_request)
+    Address::from_validator(validator_addr).map_err(Error::plain)
 }
 
 pub fn validator_info(
@@ -108,7 +108,7 @@ pub fn delegator_withdraw_address(r: QueryDelegatorWithdrawAddressRequest) -> Re
     if r.delegator_address.is_empty() {
         return Err(Error::invalid_request("empty delegator address"));
     }
-    r.delegator_address.parse::<Address>().map_err(Error::unknown_request)?;
+    r.delegator_address.parse::<Address>().map_err(Error::plain)?;
     Ok(QueryDelegatorWithdrawAddressResponse { withdraw_address: r.delegator_address })
 }
 

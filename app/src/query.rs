@@ -40,15 +40,15 @@ fn bad_height(log: impl Display) -> Error {
     Error::new("sdk", 26, format!("{log}: invalid height"))
 }
 
-pub(crate) fn unknown_path(path: &str) -> Error {
-    Error::new("sdk", 6, format!("unknown query path {path}: unknown request"))
+pub(crate) fn unknown_path() -> Error {
+    Error::unknown_request("unknown query path")
 }
 
 fn call<Req: Message + Default, Res: Message, E: Into<Error>>(
     data: &[u8],
     f: impl FnOnce(Req) -> Result<Res, E>,
 ) -> Result<Vec<u8>, Error> {
-    let request = Req::decode(data).map_err(|e| Error::new("sdk", 18, format!("{e}: invalid request")))?;
+    let request = Req::decode(data).map_err(Error::invalid_request)?;
     Ok(f(request).map_err(Into::into)?.encode_to_vec())
 }
 
@@ -68,7 +68,9 @@ impl App {
         let base = match height {
             0 => store.latest(),
             h if h == newest => store.latest(),
-            h => store.at(h).map_err(|e| bad_height(format_args!("failed to load state at height {h}; {e}")))?,
+            h => store.at(h).map_err(|e| {
+                Error::new("sdk", 38, format!("failed to load state at height {h}; {e} (latest height: {newest}): not found"))
+            })?,
         };
         let block = self.modules().consensus.block(&View::new(base.clone(), BlockInfo::default(), Gas::unlimited()))?;
         Ok(View::new(base, block, Gas::unlimited()))
@@ -85,7 +87,7 @@ impl App {
             Some(answer) => answer?,
             None => match self.remote().and_then(|r| r.call(path, data)) {
                 Some(answer) => answer?,
-                None => return Err(unknown_path(path)),
+                None => return Err(unknown_path()),
             },
         };
         Ok(Answer { value, height: view.height() })
@@ -96,11 +98,14 @@ impl App {
         let bytes = match request.tx_bytes.is_empty() {
             false => request.tx_bytes,
             #[allow(deprecated)] // cosmpy still sends it
-            true => request.tx.ok_or_else(|| Error::new("sdk", 18, "empty txBytes is not allowed"))?.encode_to_vec(),
+            true => request.tx.ok_or_else(|| Error::invalid_request("empty txBytes is not allowed"))?.encode_to_vec(),
         };
-        let outcome = self.run_simulation(&CheckedTx::parse(&bytes, true)?)?;
+        // Whatever is wrong with the transaction itself: one status.
+        let failed = |e: Error, gas_used: u64| Error::unknown_request(format!("{} with gas used: '{gas_used}'", e.log));
+        let tx = CheckedTx::parse(&bytes, true).map_err(|e| failed(e, 0))?;
+        let outcome = self.run_simulation(&tx)?;
         if let Some(e) = outcome.result {
-            return Err(e);
+            return Err(failed(e, outcome.gas_used));
         }
         let data = outcome.data();
         let Outcome { responses, events, gas_wanted, gas_used, .. } = outcome;

@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Messages of one transaction; more only costs gas, but each is decoded before gas is charged.
 const MAX_MESSAGES: usize = 1000;
+/// The most gas that a transaction can ask for: ABCI counts gas in signed 64-bit numbers.
+const MAX_GAS: u64 = i64::MAX as u64;
 
 #[derive(Debug, Clone)]
 pub struct Signer {
@@ -74,8 +76,11 @@ impl CheckedTx {
         let fee = match auth.fee {
             Some(fee) => fee,
             None if simulate => Fee::default(),
-            None => return Err(invalid("fee: expected one, got none")),
+            None => return Err(invalid("missing fee")),
         };
+        if fee.gas_limit > MAX_GAS {
+            return Err(invalid(format!("invalid gas supplied; {} > {MAX_GAS}", fee.gas_limit)));
+        }
         let address = |field: &str, text: &str| {
             text.parse::<Address>().map_err(|e| Error::new("sdk", 7, format!("fee.{field}: {e}: invalid address")))
         };
@@ -99,13 +104,9 @@ impl CheckedTx {
             }
         }
         if auth.signer_infos.len() != addresses.len() || raw.signatures.len() != addresses.len() {
-            let log = format!(
-                "wrong number of signers; expected {}, got {} signer infos and {} signatures: unauthorized",
-                addresses.len(),
-                auth.signer_infos.len(),
-                raw.signatures.len()
-            );
-            return Err(Error::new("sdk", 4, log));
+            let (expected, signatures) = (addresses.len(), raw.signatures.len());
+            let got = if signatures == expected { auth.signer_infos.len() } else { signatures };
+            return Err(Error::new("sdk", 4, format!("wrong number of signers; expected {expected}, got {got}: unauthorized")));
         }
         let signers = addresses
             .into_iter()

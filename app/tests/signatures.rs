@@ -209,6 +209,60 @@ fn a_transaction_past_its_height_and_a_long_memo_are_refused_in_the_words_of_the
 }
 
 #[test]
+fn gas_beyond_what_abci_can_count_is_refused_wherever_the_transaction_comes() {
+    use base64::Engine;
+    use tendermint_abci::Application;
+    use tendermint_proto::v0_38::abci::{RequestProcessProposal, response_process_proposal::ProposalStatus};
+    let mut chain = Chain::new(&[]);
+    let most = i64::MAX as u64;
+    let asking = |chain: &Chain, gas: u64| {
+        let mut tx = unsigned(vec![send(&address(0), &address(1))]);
+        fee(&mut tx).gas_limit = gas;
+        signed(chain, tx, &[(&key(0), SignMode::Direct)])
+    };
+    let accepted = |chain: &Chain, tx: &[u8]| {
+        let request = RequestProcessProposal { txs: vec![tx.to_vec().into()], ..Default::default() };
+        chain.app.process_proposal(request).status == ProposalStatus::Accept as i32
+    };
+    for gas in [most + 1, u64::MAX] {
+        let tx = asking(&chain, gas);
+        let log = format!("invalid gas supplied; {gas} > {most}: invalid request");
+        assert_eq!(refusal(&chain, &tx), (18, log.clone()));
+        assert!(!accepted(&chain, &tx));
+        let result = chain.deliver(&tx);
+        assert_eq!((result.code, result.log.as_str(), result.gas_wanted), (18, log.as_str(), 0));
+        let request = serde_json::json!({ "tx_bytes": base64::prelude::BASE64_STANDARD.encode(&tx) });
+        let simulated = chain.query("/cosmos.tx.v1beta1.Service/Simulate", request).unwrap_err();
+        assert_eq!(simulated, format!("{log} with gas used: '0': unknown request"));
+    }
+    assert_eq!(chain.numbers(&address(0)).1, 0);
+    // Only the node's own price speaks against the most that there is.
+    let tx = asking(&chain, most);
+    assert_eq!(refusal(&chain, &tx).0, 13);
+    assert!(accepted(&chain, &tx));
+    let result = chain.deliver(&tx);
+    assert_eq!((result.code, result.gas_wanted), (0, i64::MAX), "{}", result.log);
+}
+
+#[test]
+fn a_missing_fee_and_missing_signatures_are_refused_in_the_words_of_the_sdk() {
+    let chain = Chain::new(&[]);
+    let bytes = signed(&chain, unsigned(vec![send(&address(0), &address(1))]), &[(&key(0), SignMode::Direct)]);
+    let tx = <Tx as prost::Message>::decode(&bytes[..]).unwrap();
+    let changed = |change: &dyn Fn(&mut Tx)| {
+        let mut tx = tx.clone();
+        change(&mut tx);
+        refusal(&chain, &encode(&tx))
+    };
+    assert_eq!(changed(&|tx| tx.auth_info.as_mut().unwrap().fee = None), (18, "missing fee: invalid request".into()));
+    assert_eq!(changed(&|tx| tx.signatures.clear()).0, 15);
+    let number = |expected, got| (4, format!("wrong number of signers; expected {expected}, got {got}: unauthorized"));
+    assert_eq!(changed(&|tx| fee(tx).payer = address(2)), number(2, 1));
+    assert_eq!(changed(&|tx| tx.signatures.push(vec![1; 64])), number(1, 2));
+    assert_eq!(changed(&|tx| tx.auth_info.as_mut().unwrap().signer_infos.clear()), number(1, 0));
+}
+
+#[test]
 fn many_transactions_of_one_account_wait_in_the_mempool_in_order() {
     let mut chain = Chain::new(&[]);
     let mut txs = Vec::new();

@@ -1,6 +1,7 @@
 //! A chain in one process, driven through ABCI, for the tests beside it.
 #![allow(dead_code)] // each test uses its part
 
+use app::store::Tuning;
 use app::{App, Config, GasPrices};
 use bytes::Bytes;
 use client::keys::{HdPath, Mnemonic, SecretKey};
@@ -67,8 +68,12 @@ pub struct Chain {
 impl Chain {
     /// A chain on which the keys 0 to 3 and `more` have money; account numbers are 1, 2, ….
     pub fn new(more: &[String]) -> Chain {
+        Chain::with(more, Tuning::default())
+    }
+
+    pub fn with(more: &[String], store: Tuning) -> Chain {
         let dir = tempfile::tempdir().unwrap();
-        let config = Config { min_gas_prices: GasPrices::parse("0.025uve").unwrap(), ..Config::default() };
+        let config = Config { min_gas_prices: GasPrices::parse("0.025uve").unwrap(), store, ..Config::default() };
         let app = App::open(dir.path(), config).unwrap();
         let all: Vec<String> = (0..4).map(address).chain(more.iter().cloned()).collect();
         let account = |a: &String| json!({ "@type": "/cosmos.auth.v1beta1.BaseAccount", "address": a });

@@ -6,12 +6,12 @@ use kernel::{ACCOUNT_PREFIX, Address, Error, MAX_PAGE, Page, View, module_addres
 use proto::Any;
 use proto::cosmos::auth::v1beta1::*;
 
-/// An address that cannot be read is an error without a kind here (gRPC `Unknown`), unlike in bank.
+/// An address that cannot be read is an error without a status here, unlike in bank.
 fn address(text: &str) -> Result<Address, Error> {
     if text.is_empty() {
         return Err(Error::invalid_request("address cannot be empty"));
     }
-    text.parse().map_err(|e: String| Error::unknown_request(e))
+    text.parse().map_err(|e: String| Error::plain(e))
 }
 
 impl Auth {
@@ -85,13 +85,13 @@ impl Auth {
 
     pub fn query_address_bytes_to_string(&self, _: &View, req: AddressBytesToStringRequest) -> Result<AddressBytesToStringResponse, Error> {
         let len = req.address_bytes.len();
-        let address = Address::new(&req.address_bytes)
-            .ok_or_else(|| Error::unknown_request(format!("address_bytes: expected 20 or 32 bytes, got {len}")))?;
+        let address =
+            Address::new(&req.address_bytes).ok_or_else(|| Error::plain(format!("address_bytes: expected 20 or 32 bytes, got {len}")))?;
         Ok(AddressBytesToStringResponse { address_string: address.to_string() })
     }
 
     pub fn query_address_string_to_bytes(&self, _: &View, req: AddressStringToBytesRequest) -> Result<AddressStringToBytesResponse, Error> {
-        let address: Address = req.address_string.trim().parse().map_err(|e: String| Error::unknown_request(e))?;
+        let address: Address = req.address_string.trim().parse().map_err(|e: String| Error::plain(e))?;
         Ok(AddressStringToBytesResponse { address_bytes: address.as_bytes().to_vec() })
     }
 }

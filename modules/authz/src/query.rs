@@ -6,7 +6,7 @@ use proto::cosmos::authz::v1beta1::*;
 use proto::cosmos::base::query::v1beta1::PageRequest;
 
 fn address(text: &str) -> Result<Address, Error> {
-    text.parse().map_err(|e: String| Error::unknown_request(e))
+    text.parse().map_err(|e: String| Error::plain(e))
 }
 
 fn page(request: Option<&PageRequest>) -> Result<Page, Error> {

@@ -6,7 +6,7 @@ use proto::cosmos::base::query::v1beta1::PageRequest;
 use proto::cosmos::feegrant::v1beta1::*;
 
 fn address(text: &str) -> Result<Address, Error> {
-    text.parse().map_err(|e: String| Error::unknown_request(e))
+    text.parse().map_err(|e: String| Error::plain(e))
 }
 
 fn page(request: Option<&PageRequest>) -> Result<Page, Error> {
@@ -16,7 +16,7 @@ fn page(request: Option<&PageRequest>) -> Result<Page, Error> {
 impl Feegrant {
     pub fn query_allowance(&self, view: &View, req: QueryAllowanceRequest) -> Result<QueryAllowanceResponse, Error> {
         let key = (address(&req.grantee)?, address(&req.granter)?);
-        let grant = self.allowances.get(view, &key)?.ok_or(crate::Error::NotFound)?;
+        let grant = self.allowances.get(view, &key)?.ok_or_else(|| Error::internal(crate::Error::NotFound))?;
         Ok(QueryAllowanceResponse { allowance: Some(grant) })
     }
 

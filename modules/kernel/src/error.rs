@@ -16,6 +16,9 @@ pub enum Fault {
     Io(String),
 }
 
+/// Codespace of failures that only queries have: the code is a status of gRPC's that no code of the codespace `sdk` stands for.
+pub const GRPC: &str = "grpc";
+
 /// A refusal with the codespace and code that clients see. Codes are never reused for another meaning.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
@@ -39,9 +42,19 @@ impl Error {
         Error::new("sdk", 18, format!("{what}: invalid request"))
     }
 
-    /// Cosmos SDK's answer to a query that failed without a kind of its own (gRPC `Unknown`): codespace `sdk`, code 6.
+    /// Cosmos SDK's answer to a query that failed with gRPC's status `Unknown`: codespace `sdk`, code 6.
     pub fn unknown_request(what: impl fmt::Display) -> Self {
         Error::new("sdk", 6, format!("{what}: unknown request"))
+    }
+
+    /// A query's failure that Cosmos SDK gives neither a code nor a gRPC status, as for an address that cannot be read.
+    pub fn plain(what: impl fmt::Display) -> Self {
+        Error::new(GRPC, 2, what.to_string())
+    }
+
+    /// A query's failure to which Cosmos SDK gives gRPC's status `Internal`, though it is the request's fault.
+    pub fn internal(what: impl fmt::Display) -> Self {
+        Error::new(GRPC, 13, what.to_string())
     }
 
     /// True for failures that are ours or the disk's and not the user's.

@@ -18,7 +18,7 @@ mod table;
 mod text;
 
 pub use address::{ACCOUNT_PREFIX, Address, CONSENSUS_PREFIX, VALIDATOR_PREFIX, module_address};
-pub use error::{Error, Fault};
+pub use error::{Error, Fault, GRPC};
 pub use event::Event;
 pub use gas::{Gas, cost};
 pub use id::{BidId, DeploymentId, GroupId, MAX_DSEQ, OrderId};

@@ -95,8 +95,20 @@ fn what_is_wrong_with_an_address_is_said() {
     let other = kernel::bech32_encode("cosmos", &[1; 20]);
     assert_eq!(bech32_decode(ACCOUNT_PREFIX, &other), Err("invalid Bech32 prefix; expected virtengine, got cosmos".into()));
     assert_eq!("".parse::<Address>(), Err("empty address string is not allowed".into()));
-    let failed = "xyz".parse::<Address>().unwrap_err();
-    assert!(failed.starts_with("decoding bech32 failed: "), "{failed}");
+    for (text, reason) in [
+        ("xyz", "invalid bech32 string length 3"),
+        ("1".repeat(1024).as_str(), "invalid bech32 string length 1024"),
+        ("virtengine 1qqqqqqqq", "invalid character in string: ' '"),
+        ("virtengine1\u{e9}qqqqqqq", "invalid character in string: '\u{c3}'"),
+        ("virtengine1QQQQQQQ", "string not all lowercase or all uppercase"),
+        ("virtengine", "invalid separator index -1"),
+        ("1qqqqqqqqq", "invalid separator index 0"),
+        ("virtengine1qqqqq", "invalid separator index 10"),
+        ("virtengine1qqqbqqqq", "invalid character not part of charset: 98"),
+        ("virtengine17xpfvakm2amg962yls6f84z3kell8c5lkzz3qq", "invalid checksum (expected kzz3qf got kzz3qq)"),
+    ] {
+        assert_eq!(text.parse::<Address>(), Err(format!("decoding bech32 failed: {reason}")), "{text}");
+    }
     let short = kernel::bech32_encode(ACCOUNT_PREFIX, &[1; 19]);
     assert!(short.parse::<Address>().unwrap_err().contains("20 or 32 bytes"));
 }

@@ -11,14 +11,14 @@ fn validator(text: &str) -> Result<Address, Error> {
     if text.is_empty() {
         return Err(Error::invalid_request("validator address cannot be empty"));
     }
-    Address::from_validator(text).map_err(Error::unknown_request)
+    Address::from_validator(text).map_err(Error::plain)
 }
 
 fn delegator(text: &str) -> Result<Address, Error> {
     if text.is_empty() {
         return Err(Error::invalid_request("delegator address cannot be empty"));
     }
-    text.parse().map_err(|e: String| Error::unknown_request(e))
+    text.parse().map_err(|e: String| Error::plain(e))
 }
 
 fn page(request: Option<&PageRequest>) -> Result<Page, Error> {
@@ -106,7 +106,7 @@ impl Staking {
     ) -> Result<QueryDelegatorValidatorResponse, Error> {
         let key = (delegator(&req.delegator_addr)?, validator(&req.validator_addr)?);
         if !self.delegations.has(view, &key)? {
-            return Err(Error::unknown_request("no delegation for (address, validator) tuple"));
+            return Err(Error::internal("no delegation for (address, validator) tuple"));
         }
         Ok(QueryDelegatorValidatorResponse { validator: Some(self.load(view, &key.1)?) })
     }
@@ -143,12 +143,22 @@ impl Staking {
         Ok(QueryDelegatorUnbondingDelegationsResponse { unbonding_responses: Vec::new(), pagination })
     }
 
+    /// Of a delegator from one validator to another, from a validator, or else all of a delegator.
     pub fn query_redelegations(&self, _: &View, req: QueryRedelegationsRequest) -> Result<QueryRedelegationsResponse, Error> {
-        if !req.delegator_addr.is_empty() {
-            delegator(&req.delegator_addr)?;
-        }
-        for text in [&req.src_validator_addr, &req.dst_validator_addr].into_iter().filter(|t| !t.is_empty()) {
-            validator(text)?;
+        let QueryRedelegationsRequest { delegator_addr: delegator, src_validator_addr: from, dst_validator_addr: to, .. } = &req;
+        let is_account = |text: &str| text.parse::<Address>().map(|_| ()).map_err(Error::internal);
+        let is_validator = |text: &str| Address::from_validator(text).map(|_| ()).map_err(Error::internal);
+        match (delegator.is_empty(), from.is_empty(), to.is_empty()) {
+            (false, false, false) => {
+                is_account(delegator)?;
+                is_validator(from)?;
+                is_validator(to)?;
+                return Err(Error::internal(format_args!(
+                    "rpc error: code = NotFound desc = redelegation not found for delegator address {delegator} from validator address {from}"
+                )));
+            }
+            (true, false, true) => is_validator(from)?,
+            _ => is_account(delegator)?,
         }
         let pagination = empty(req.pagination.as_ref())?;
         Ok(QueryRedelegationsResponse { redelegation_responses: Vec::new(), pagination })

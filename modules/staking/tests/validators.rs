@@ -429,7 +429,8 @@ fn validators_and_delegations_are_queried_as_clients_do() {
     assert_eq!(validator(OPERATOR).unwrap().validator.unwrap().tokens, "5000000000");
     let nobody = operator(9).to_validator();
     assert_eq!(validator(&nobody).unwrap_err(), Error::new("sdk", 22, format!("validator {nobody} not found: key not found")));
-    assert_eq!((validator("").unwrap_err().code, validator("xyz").unwrap_err().code), (18, 6));
+    assert_eq!(validator("").unwrap_err().code, 18);
+    assert_eq!(validator("xyz").unwrap_err(), Error::plain("decoding bech32 failed: invalid bech32 string length 3"));
 
     let expected = DelegationResponse {
         delegation: Some(Delegation {
@@ -452,6 +453,8 @@ fn validators_and_delegations_are_queried_as_clients_do() {
     assert_eq!(s.query_delegator_validators(&c.ctx, theirs).unwrap().validators.len(), 1);
     let one = QueryDelegatorValidatorRequest { delegator_addr: delegator_addr.clone(), validator_addr: validator_addr.clone() };
     assert_eq!(s.query_delegator_validator(&c.ctx, one).unwrap().validator.unwrap().operator_address, OPERATOR);
+    let none = QueryDelegatorValidatorRequest { delegator_addr: operator(9).to_string(), validator_addr: validator_addr.clone() };
+    assert_eq!(s.query_delegator_validator(&c.ctx, none).unwrap_err(), Error::internal("no delegation for (address, validator) tuple"));
 
     let pool = s.query_pool(&c.ctx, QueryPoolRequest {}).unwrap().pool.unwrap();
     assert_eq!((pool.bonded_tokens.as_str(), pool.not_bonded_tokens.as_str()), ("5000000000", "0"));
@@ -463,8 +466,20 @@ fn validators_and_delegations_are_queried_as_clients_do() {
     assert!(s.query_delegator_unbonding_delegations(&c.ctx, request).unwrap().unbonding_responses.is_empty());
     let request = QueryValidatorUnbondingDelegationsRequest { validator_addr, pagination: None };
     assert!(s.query_validator_unbonding_delegations(&c.ctx, request).unwrap().unbonding_responses.is_empty());
-    let request = QueryRedelegationsRequest { delegator_addr, ..Default::default() };
-    assert!(s.query_redelegations(&c.ctx, request).unwrap().redelegation_responses.is_empty());
+    let redelegations = |delegator: &str, from: &str, to: &str| {
+        let [delegator_addr, src_validator_addr, dst_validator_addr] = [delegator, from, to].map(String::from);
+        let request = QueryRedelegationsRequest { delegator_addr, src_validator_addr, dst_validator_addr, pagination: None };
+        s.query_redelegations(&c.ctx, request).map(|answer| answer.redelegation_responses.len())
+    };
+    for (delegator, from, to) in [(VALIDATOR, "", ""), ("", OPERATOR, ""), (VALIDATOR, OPERATOR, "")] {
+        assert_eq!(redelegations(delegator, from, to), Ok(0));
+    }
+    let missing = format!(
+        "rpc error: code = NotFound desc = redelegation not found for delegator address {VALIDATOR} from validator address {OPERATOR}"
+    );
+    assert_eq!(redelegations(VALIDATOR, OPERATOR, &nobody), Err(Error::internal(missing)));
+    assert_eq!(redelegations("", "", ""), Err(Error::internal("empty address string is not allowed")));
+    assert_eq!(redelegations("", "xyz", ""), Err(Error::internal("decoding bech32 failed: invalid bech32 string length 3")));
     let history = |height| s.query_historical_info(&c.ctx, QueryHistoricalInfoRequest { height }).unwrap_err();
     assert_eq!((history(1).code, history(-1).code), (22, 18));
 }

@@ -5,7 +5,9 @@ use super::services::{self, Services};
 use super::status::{Code, Status};
 use app::App;
 use bytes::Bytes;
+use kernel::Error;
 use proto::json;
+use std::num::IntErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -141,9 +143,18 @@ fn served(path: &str) -> Result<(), Status> {
     }
 }
 
-/// The height that a request names; absent and 0 mean the newest.
+/// The height that a request names; absent and 0 mean the newest. Refusals are in the words of the Go SDK.
 pub fn requested_height(value: Option<&str>) -> Result<u64, Status> {
-    let Some(text) = value.map(str::trim).filter(|v| !v.is_empty()) else { return Ok(0) };
-    let height = text.parse::<i64>().ok().and_then(|h| u64::try_from(h).ok());
-    height.ok_or_else(|| Status::invalid(format!("{HEIGHT_HEADER}: expected a block height, got {text:?}")))
+    let Some(text) = value else { return Ok(0) };
+    let refused = |what: String| Status::registered(&Error::invalid_request(what));
+    let height = text.parse::<i64>().map_err(|e| {
+        let reason = match e.kind() {
+            IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => "value out of range",
+            _ => "invalid syntax",
+        };
+        refused(format!(
+            "Baseapp.RegisterGRPCServer: invalid height header {HEIGHT_HEADER:?}: strconv.ParseInt: parsing {text:?}: {reason}"
+        ))
+    })?;
+    u64::try_from(height).map_err(|_| refused("cannot query with height < 0; please provide a valid height".into()))
 }

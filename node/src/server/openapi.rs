@@ -34,8 +34,13 @@ pub fn document() -> &'static str {
     static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
         let mut schemas = Schemas::default();
         let mut paths: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
+        let mut bindings: BTreeMap<&str, u32> = BTreeMap::new();
         for route in routes().iter().filter(|r| served(r)) {
-            let operation = operation(route, &mut schemas);
+            let mut operation = operation(route, &mut schemas);
+            let nth = bindings.entry(&route.rpc).and_modify(|n| *n += 1).or_insert(1);
+            // A method with several paths has an id for each.
+            let id = route.rpc[1..].replace(['.', '/'], "_");
+            operation["operationId"] = json!(if *nth == 1 { id } else { format!("{id}{nth}") });
             paths.entry(path(&route.template)).or_default().insert(route.method.to_lowercase(), operation);
         }
         json!({
@@ -76,7 +81,6 @@ fn operation(route: &Route, schemas: &mut Schemas) -> Value {
     let answer =
         |description: &str, schema: Value| json!({ "description": description, "content": { "application/json": { "schema": schema } } });
     let mut operation = json!({
-        "operationId": route.rpc[1..].replace(['.', '/'], "_"),
         "summary": route.rpc[1..].rsplit('/').next(),
         "tags": [service(route)],
         "parameters": parameters,
@@ -219,6 +223,12 @@ mod tests {
         }
         let document: Value = serde_json::from_str(document()).unwrap();
         check(&document, document["components"]["schemas"].as_object().unwrap());
+        let methods = document["paths"].as_object().unwrap().values().flat_map(|path| path.as_object().unwrap().values());
+        let mut ids: Vec<&str> = methods.map(|operation| operation["operationId"].as_str().unwrap()).collect();
+        assert!(ids.contains(&"virtengine_encryption_v1_Query_RecipientKeys2"));
+        ids.sort_unstable();
+        let twice: Vec<_> = ids.windows(2).filter(|pair| pair[0] == pair[1]).collect();
+        assert!(twice.is_empty(), "{twice:?}");
         let balances = &document["paths"]["/cosmos/bank/v1beta1/balances/{address}"]["get"];
         let names: Vec<_> = balances["parameters"].as_array().unwrap().iter().map(|p| p["name"].as_str().unwrap()).collect();
         assert_eq!(names[0], "address");

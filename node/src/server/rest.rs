@@ -63,10 +63,10 @@ async fn answer(api: &Api, call: &Call, request: Request) -> Result<Response, St
     let Some((route, params)) = rest::match_route(head.method.as_str(), path).filter(|(route, _)| openapi::served(route)) else {
         return Err(no_route(&head.method, path));
     };
-    let height = height(&head.headers)?;
     let query = query(&head.uri)?;
     let body = to_bytes(body, MAX_BODY).await.map_err(|e| Status::invalid(format!("body: {e}")))?;
     let data = encode(route, &params, &query, &body)?;
+    let height = height(&head.headers)?;
     let answer = api.call(call, &route.rpc, data, height, Form::Json(route.output.clone())).await?;
     let headers = [HEIGHT_HEADER, GATEWAY_HEIGHT_HEADER].map(|name| (name, answer.height.to_string()));
     Ok(reply(answer.body, headers.into_response()))

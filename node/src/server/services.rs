@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use client::rpc::{Rpc, RpcError};
-use kernel::{CONSENSUS_PREFIX, bech32_encode};
+use kernel::{CONSENSUS_PREFIX, Error, bech32_encode};
 use prost::{Message, Name};
 use proto::Any;
 use proto::cosmos::base::abci::v1beta1::TxResponse;
@@ -204,10 +204,11 @@ impl Services {
     async fn get_block_with_txs(&self, r: tx::GetBlockWithTxsRequest) -> Result<tx::GetBlockWithTxsResponse, Status> {
         let newest = self.app.store().height() as i64;
         if r.height < 1 || r.height > newest {
-            return Err(Status::unknown(format!(
-                "codespace sdk code 26: invalid height: requested height {} but height must not be less than 1 or greater than the current height {newest}",
+            let log = format!(
+                "requested height {} but height must not be less than 1 or greater than the current height {newest}: invalid height",
                 r.height
-            )));
+            );
+            return Err(Status::registered(&Error::new("sdk", 26, log)));
         }
         let (block_id, block) = self.block(Some(r.height)).await?;
         let page = r.pagination.unwrap_or_default();
@@ -215,10 +216,8 @@ impl Services {
         let all = block.data.as_ref().map(|d| d.txs.as_slice()).unwrap_or_default();
         let total = all.len() as u64;
         if page.offset >= total && total != 0 {
-            return Err(Status::unknown(format!(
-                "codespace sdk code 18: invalid request: out of range: cannot paginate {total} txs with offset {} and limit {limit}",
-                page.offset
-            )));
+            let log = format!("out of range: cannot paginate {total} txs with offset {} and limit {limit}", page.offset);
+            return Err(Status::registered(&Error::invalid_request(log)));
         }
         let skip = usize::try_from(page.offset).unwrap_or(usize::MAX);
         let take = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -379,7 +378,7 @@ fn unknown_method(path: &str) -> Status {
 }
 
 fn undecodable(e: impl std::fmt::Display) -> Status {
-    Status::unknown(format!("{e}: tx parse error"))
+    Status::registered(&Error::new("sdk", 2, format!("{e}: tx parse error")))
 }
 
 fn tx_decode(r: tx::TxDecodeRequest) -> Result<tx::TxDecodeResponse, Status> {
@@ -515,7 +514,7 @@ impl Local {
 }
 
 impl app::Remote for Local {
-    fn call(&self, path: &str, data: &[u8]) -> Option<Result<Vec<u8>, kernel::Error>> {
+    fn call(&self, path: &str, data: &[u8]) -> Option<Result<Vec<u8>, Error>> {
         if !serves(path) {
             return None;
         }
@@ -537,7 +536,7 @@ impl app::Remote for Local {
 pub struct NoRemote;
 
 impl app::Remote for NoRemote {
-    fn call(&self, _: &str, _: &[u8]) -> Option<Result<Vec<u8>, kernel::Error>> {
+    fn call(&self, _: &str, _: &[u8]) -> Option<Result<Vec<u8>, Error>> {
         None
     }
 }

@@ -33,7 +33,11 @@ fn nobody() -> String {
 }
 
 fn app_at_height_2(dir: &std::path::Path) -> App {
-    let app = App::open(dir, app::Config::default()).unwrap();
+    app_at(dir, 2, app::Config::default())
+}
+
+fn app_at(dir: &std::path::Path, newest: i64, config: app::Config) -> App {
+    let app = App::open(dir, config).unwrap();
     let account = json!({ "@type": "/cosmos.auth.v1beta1.BaseAccount", "address": alice() });
     let state = json!({
         "auth": { "accounts": [account] },
@@ -47,7 +51,7 @@ fn app_at_height_2(dir: &std::path::Path) -> App {
         initial_height: 1,
         ..Default::default()
     });
-    for height in 1..=2 {
+    for height in 1..=newest {
         let time = tendermint_proto::google::protobuf::Timestamp { seconds: time.seconds + height, nanos: 0 };
         app.finalize_block(RequestFinalizeBlock { height, time: Some(time), ..Default::default() });
         app.commit();
@@ -64,6 +68,10 @@ impl Node {
     async fn with_rpc(rpc_url: &str) -> Node {
         let dir = tempfile::tempdir().unwrap();
         let app = app_at_height_2(dir.path());
+        Node::of(app, dir, rpc_url).await
+    }
+
+    async fn of(app: App, dir: tempfile::TempDir, rpc_url: &str) -> Node {
         let any = Some("127.0.0.1:0".parse().unwrap());
         let config = Config { grpc: any, rest: any, rpc_url: rpc_url.into() };
         Node { servers: Servers::start(app.clone(), config).await.unwrap(), app, _dir: dir }
@@ -161,6 +169,26 @@ async fn a_balance_is_answered_over_grpc_with_the_height_it_is_true_for() {
     node.servers.stop().await;
 }
 
+/// Heights that no chain has, and what is said to them.
+const BAD_HEIGHTS: [(&str, &str); 4] = [
+    ("-1", "codespace sdk code 18: invalid request: cannot query with height < 0; please provide a valid height"),
+    (
+        "soon",
+        "codespace sdk code 18: invalid request: Baseapp.RegisterGRPCServer: invalid height header \"x-cosmos-block-height\": \
+         strconv.ParseInt: parsing \"soon\": invalid syntax",
+    ),
+    (
+        "",
+        "codespace sdk code 18: invalid request: Baseapp.RegisterGRPCServer: invalid height header \"x-cosmos-block-height\": \
+         strconv.ParseInt: parsing \"\": invalid syntax",
+    ),
+    (
+        "9223372036854775808",
+        "codespace sdk code 18: invalid request: Baseapp.RegisterGRPCServer: invalid height header \"x-cosmos-block-height\": \
+         strconv.ParseInt: parsing \"9223372036854775808\": value out of range",
+    ),
+];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn grpc_errors_have_the_codes_that_clients_expect() {
     let node = Node::start().await;
@@ -171,8 +199,8 @@ async fn grpc_errors_have_the_codes_that_clients_expect() {
     let (code, text) = fail(BALANCE, balance_of_alice(), Some("99")).await;
     assert_eq!(code, 2);
     assert!(text.starts_with("codespace sdk code 26: invalid height: cannot query with height in the future"), "{text}");
-    for bad in ["-1", "x", "9223372036854775808"] {
-        assert_eq!(fail(BALANCE, balance_of_alice(), Some(bad)).await.0, 3, "{bad}");
+    for (bad, refusal) in BAD_HEIGHTS {
+        assert_eq!(fail(BALANCE, balance_of_alice(), Some(bad)).await, (2, refusal.into()), "{bad}");
     }
     let missing = proto::cosmos::auth::v1beta1::QueryAccountRequest { address: nobody() }.encode_to_vec();
     let (code, text) = fail("/cosmos.auth.v1beta1.Query/Account", missing, None).await;
@@ -182,6 +210,10 @@ async fn grpc_errors_have_the_codes_that_clients_expect() {
     let (code, text) = fail("/cosmos.bank.v1beta1.Query/X", vec![], None).await;
     assert_eq!((code, text.as_str()), (12, "unknown method X for service cosmos.bank.v1beta1.Query"));
     assert_eq!(fail(BALANCE, vec![0; api::MAX_REQUEST + 1], None).await.0, 11);
+    #[allow(deprecated)]
+    let search = proto::cosmos::tx::v1beta1::GetTxsEventRequest { events: vec!["tx.height=1".into()], ..Default::default() };
+    let (code, text) = fail("/cosmos.tx.v1beta1.Service/GetTxsEvent", search.encode_to_vec(), None).await;
+    assert_eq!((code, text.as_str()), (13, "query cannot be empty"));
     // A node whose engine is away says so without telling where it was looked for.
     let (code, text) = fail("/cosmos.base.tendermint.v1beta1.Service/GetSyncing", vec![], None).await;
     assert_eq!(code, 14);
@@ -256,8 +288,154 @@ async fn rest_answers_as_the_gateway_does() {
     let (status, _, body) = node.http(Method::GET, &balances, &[("x-cosmos-block-height", "9")], "").await;
     assert_eq!(status, 500);
     assert!(body.contains("codespace sdk code 26: invalid height: cannot query with height in the future"), "{body}");
-    let (status, _, _) = node.http(Method::GET, &balances, &[("x-cosmos-block-height", "x")], "").await;
-    assert_eq!(status, 400);
+    for (bad, refusal) in BAD_HEIGHTS {
+        let (status, _, body) = node.http(Method::GET, &balances, &[("x-cosmos-block-height", bad)], "").await;
+        let body: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!((status, body), (500, json!({ "code": 2, "message": refusal, "details": [] })));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_there_is_said_as_cosmos_sdk_says_it() {
+    let node = Node::start().await;
+    let (alice, nobody) = (alice(), nobody());
+    let [a, b] = [[7; 20], [8; 20]].map(|raw| kernel::bech32_encode(kernel::VALIDATOR_PREFIX, &raw));
+    let staking = "/cosmos/staking/v1beta1";
+    for (path, status, code, message) in [
+        (
+            format!("/cosmos/authz/v1beta1/grants?granter={alice}&grantee={nobody}&msg_type_url=/x"),
+            500,
+            2,
+            "codespace authz code 2: authorization not found: authorization not found for /x type".to_owned(),
+        ),
+        (format!("/cosmos/feegrant/v1beta1/allowance/{alice}/{nobody}"), 500, 13, "fee-grant not found: not found".into()),
+        (format!("{staking}/validators/{a}"), 404, 5, format!("validator {a} not found")),
+        (format!("{staking}/validators/xyz"), 500, 2, "decoding bech32 failed: invalid bech32 string length 3".into()),
+        (format!("{staking}/delegators/{alice}/validators/{a}"), 500, 13, "no delegation for (address, validator) tuple".into()),
+        (
+            format!("{staking}/delegators/{alice}/redelegations?src_validator_addr={a}&dst_validator_addr={b}"),
+            500,
+            13,
+            format!("rpc error: code = NotFound desc = redelegation not found for delegator address {alice} from validator address {a}"),
+        ),
+    ] {
+        assert_eq!(node.get(&path).await, (status, json!({ "code": code, "message": message, "details": [] })), "{path}");
+    }
+    let (status, answer) = node.get(&format!("{staking}/delegators/{alice}/redelegations?src_validator_addr={a}")).await;
+    assert_eq!((status, &answer["redelegation_responses"]), (200, &json!([])));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_height_that_is_pruned_is_told_from_one_to_come() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = app::store::Tuning { query_versions: 2, proof_versions: 2, ..Default::default() };
+    let app = app_at(dir.path(), 5, app::Config { store, ..Default::default() });
+    let node = Node::of(app, dir, "http://127.0.0.1:1").await;
+    let begins = "codespace sdk code 38: not found: failed to load state at height 2; ";
+    let status = node.grpc(BALANCE, balance_of_alice(), Some("2")).await.unwrap_err();
+    let text = status.message();
+    assert!(status.code() as i32 == 2 && text.starts_with(begins) && text.ends_with(" (latest height: 5)"), "{text}");
+    // Services that the engine answers look at the height as well.
+    for path in ["/cosmos/bank/v1beta1/params", "/cosmos/base/tendermint/v1beta1/node_info"] {
+        let (status, _, body) = node.http(Method::GET, path, &[("x-cosmos-block-height", "2")], "").await;
+        let body: Value = serde_json::from_str(&body).unwrap();
+        assert!(status == 500 && body["code"] == 2 && body["message"].as_str().unwrap().starts_with(begins), "{body}");
+    }
+    assert_eq!(node.grpc(BALANCE, balance_of_alice(), Some("4")).await.unwrap().1, "4");
+}
+
+/// What alice sends to have a transfer's gas estimated, before `change`.
+fn estimate(change: impl Fn(&mut Value)) -> String {
+    let amount = json!([{ "denom": "uve", "amount": "5" }]);
+    let send = json!({ "@type": "/cosmos.bank.v1beta1.MsgSend", "from_address": alice(), "to_address": nobody(), "amount": amount });
+    let mut tx = json!({
+        "body": { "messages": [send] },
+        "auth_info": {
+            "signer_infos": [{ "mode_info": { "single": { "mode": "SIGN_MODE_DIRECT" } }, "sequence": "0" }],
+            "fee": { "amount": [], "gas_limit": "0" },
+        },
+        "signatures": [""],
+    });
+    change(&mut tx);
+    json!({ "tx": tx }).to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_estimate_needs_no_fee_key_mode_or_signature() {
+    let node = Node::start().await;
+    let mode = |number: i32| move |tx: &mut Value| tx["auth_info"]["signer_infos"][0]["mode_info"]["single"]["mode"] = json!(number);
+    let bodies = [
+        estimate(|_| ()),
+        estimate(|tx| tx["auth_info"]["fee"] = Value::Null),
+        estimate(|tx| tx["signatures"][0] = json!("anVuaw==")),
+        estimate(mode(0)),
+        estimate(mode(99)),
+    ];
+    for body in bodies {
+        let (status, answer) = node.post("/cosmos/tx/v1beta1/simulate", &body).await;
+        assert_eq!((status, &answer["gas_info"]["gas_wanted"]), (200, &json!("18446744073709551615")), "{answer}");
+        assert!(answer["gas_info"]["gas_used"].as_str().unwrap().parse::<u64>().unwrap() > 20_000, "{answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_estimate_of_what_cannot_work_is_an_unknown_error_with_the_reason() {
+    let node = Node::start().await;
+    let message = |message: Value| estimate(move |tx| tx["body"]["messages"] = message.clone());
+    let exec = json!([{ "@type": "/cosmos.authz.v1beta1.MsgExec", "grantee": alice(), "msgs": [] }]);
+    let fee = json!([{ "denom": "uve", "amount": "1000001" }]);
+    let cases = [
+        (
+            estimate(|tx| tx["auth_info"]["signer_infos"][0]["sequence"] = json!("7")),
+            "account sequence mismatch, expected 0, got 7: incorrect account sequence with gas used: '",
+        ),
+        (
+            estimate(|tx| tx["auth_info"]["fee"]["amount"] = fee.clone()),
+            "spendable balance 1000000uve is smaller than 1000001uve: insufficient funds with gas used: '",
+        ),
+        (
+            estimate(|tx| tx["auth_info"]["fee"]["gas_limit"] = json!("9223372036854775808")),
+            "invalid gas supplied; 9223372036854775808 > 9223372036854775807: invalid request with gas used: '0'",
+        ),
+        (
+            estimate(|tx| tx["body"]["memo"] = json!("x".repeat(257))),
+            "maximum number of characters is 256 but received 257 characters: memo too large with gas used: '",
+        ),
+        (
+            estimate(|tx| tx["body"]["timeout_height"] = json!("1")),
+            "block height: 3, timeout height: 1: tx timeout height with gas used: '",
+        ),
+        (estimate(|tx| tx["signatures"] = json!([])), "no signatures supplied with gas used: '0'"),
+        (message(json!([])), "must contain at least one message: invalid request with gas used: '0'"),
+        (message(exec), "messages cannot be empty: invalid request with gas used: '"),
+    ];
+    for (body, reason) in cases {
+        let (status, answer) = node.post("/cosmos/tx/v1beta1/simulate", &body).await;
+        assert_eq!((status, &answer["code"]), (500, &json!(2)), "{answer}");
+        assert!(answer["message"].as_str().unwrap().contains(reason), "{answer}");
+    }
+    let (status, answer) = node.post("/cosmos/tx/v1beta1/simulate", r#"{"tx_bytes":"AQID"}"#).await;
+    assert_eq!((status, &answer["code"]), (500, &json!(2)));
+    assert!(answer["message"].as_str().unwrap().ends_with(": tx parse error with gas used: '0'"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn transactions_are_encoded_and_decoded_over_rest() {
+    let node = Node::start().await;
+    let (encode, decode) = ("/cosmos/tx/v1beta1/encode", "/cosmos/tx/v1beta1/decode");
+    let (status, encoded) = node.post(encode, &estimate(|tx| tx["body"]["memo"] = json!("hello"))).await;
+    assert_eq!(status, 200, "{encoded}");
+    let (status, decoded) = node.post(decode, &encoded.to_string()).await;
+    assert_eq!(status, 200, "{decoded}");
+    let body = &decoded["tx"]["body"];
+    assert_eq!((&body["memo"], &body["messages"][0]["to_address"]), (&json!("hello"), &json!(nobody())));
+    assert_eq!(node.post(encode, &decoded.to_string()).await, (200, encoded));
+    for (path, message) in [(encode, "invalid empty tx"), (decode, "invalid empty tx bytes")] {
+        assert_eq!(node.post(path, "{}").await, (400, json!({ "code": 3, "message": message, "details": [] })));
+    }
+    let (status, answer) = node.post(decode, r#"{"tx_bytes":"AQID"}"#).await;
+    assert_eq!((status, &answer["code"]), (500, &json!(2)));
+    assert!(answer["message"].as_str().unwrap().starts_with("codespace sdk code 2: tx parse error: "), "{answer}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -344,7 +522,15 @@ async fn the_same_services_answer_over_abci_query() {
     };
     let answer = ask("/cosmos.tx.v1beta1.Service/BroadcastTx", Vec::new()).await;
     assert_eq!((answer.code, answer.codespace.as_str()), (18, "sdk"));
-    assert_eq!(answer.log, "rpc error: code = InvalidArgument desc = invalid empty tx");
+    assert_eq!(answer.log, "rpc error: code = InvalidArgument desc = invalid empty tx: invalid request");
+    let answer = ask("/cosmos.tx.v1beta1.Service/GetTx", Vec::new()).await;
+    assert_eq!(
+        (answer.code, answer.log.as_str()),
+        (18, "rpc error: code = InvalidArgument desc = tx hash cannot be empty: invalid request")
+    );
+    let answer = ask("/cosmos.base.tendermint.v1beta1.Service/GetSyncing", Vec::new()).await;
+    assert_eq!(answer.code, 6);
+    assert!(answer.log.starts_with("rpc error: code = Unavailable desc = "), "{}", answer.log);
     let nested = proto::cosmos::base::tendermint::v1beta1::AbciQueryRequest {
         path: "/cosmos.base.tendermint.v1beta1.Service/ABCIQuery".into(),
         ..Default::default()

@@ -95,6 +95,61 @@ transactions() {
 }
 check 'transaction pages, search, and a balance at a height' transactions
 
+# Estimates for a transfer of the account `rest`, of what wallets leave out and of what cannot work.
+estimates() {
+    local base=/cosmos/tx/v1beta1 from tx sequence said
+    from=$(address rest)
+    sequence=$(get "/cosmos/auth/v1beta1/account_info/$from" .info.sequence | tr -d '"')
+    tx=$(ve tx bank send rest "$VALIDATOR" 1uve --generate-only --gas 1 --output json)
+    # estimate JQ-FILTER: a request with the filtered transaction.
+    estimate() {
+        jq -c --arg sequence "$sequence" '.signatures = [""] | .auth_info.fee = { amount: [], gas_limit: "0" }
+            | .auth_info.signer_infos = [{ mode_info: { single: { mode: "SIGN_MODE_DIRECT" } }, sequence: $sequence }] | '"$1 | { tx: . }" <<<"$tx"
+    }
+    for change in . '.signatures = ["anVuaw=="]' '.auth_info.signer_infos[0].mode_info.single.mode = (0, 99)' '.auth_info.fee = null'; do
+        while read -r said; do
+            get $base/simulate '.gas_info | .gas_wanted == "18446744073709551615" and (.gas_used | tonumber) > 20000' -d "$said"
+        done < <(estimate "$change")
+    done
+    refusal() { # FILTER TEXT
+        said=$(estimate "$1")
+        expect '[500,2]' "$(status $base/simulate -d "$said")"
+        matches "$(message $base/simulate -d "$said")" "$2 with gas used: '[0-9]+'\$"
+    }
+    refusal '.auth_info.signer_infos[0].sequence = "99"' "account sequence mismatch, expected $sequence, got 99: incorrect account sequence"
+    refusal '.auth_info.fee.amount = [{ denom: "uve", amount: "999999999999999" }]' ': insufficient funds'
+    refusal '.auth_info.fee.gas_limit = "9223372036854775808"' 'invalid gas supplied; 9223372036854775808 > 9223372036854775807: invalid request'
+    refusal '.body.memo = "x" * 300' 'maximum number of characters is 256 but received 300 characters: memo too large'
+    refusal '.body.timeout_height = "1"' ', timeout height: 1: tx timeout height'
+    refusal '.signatures = []' 'no signatures supplied'
+    refusal '.body.messages = []' 'must contain at least one message: invalid request'
+    refusal '.body.messages[0] = { "@type": "/cosmos.authz.v1beta1.MsgExec", grantee: .body.messages[0].from_address, msgs: [] }' 'messages cannot be empty: invalid request'
+
+    said=$(get $base/encode . -d "$(estimate '.body.memo = "encoded"')")
+    expect '"encoded"' "$(get $base/decode .tx.body.memo -d "$said")"
+    expect "$said" "$(get $base/encode . -d "$(get $base/decode . -d "$said")")"
+    expect '[400,3]' "$(status $base/decode -d '{}')"
+    expect '[500,2]' "$(status $base/decode -d '{"tx_bytes":"AQID"}')"
+    matches "$(message $base/decode -d '{"tx_bytes":"AQID"}')" '^codespace sdk code 2: tx parse error: '
+    expect '[501,12]' "$(status $base/decode/amino -d '{}')"
+}
+check 'estimates and their refusals; transactions encoded and decoded' estimates
+
+missing() {
+    local base=/cosmos/staking/v1beta1 other
+    other=$(address charlie)
+    expect '[500,2]' "$(status "/cosmos/authz/v1beta1/grants?granter=$VALIDATOR&grantee=$other&msg_type_url=/x")"
+    expect 'codespace authz code 2: authorization not found: authorization not found for /x type' \
+        "$(message "/cosmos/authz/v1beta1/grants?granter=$VALIDATOR&grantee=$other&msg_type_url=/x")"
+    expect '[500,13]' "$(status "/cosmos/feegrant/v1beta1/allowance/$VALIDATOR/$other")"
+    expect '[500,13]' "$(status "$base/delegators/$other/validators/$OPERATOR")"
+    expect '[500,13]' "$(status "$base/delegators/$VALIDATOR/redelegations?src_validator_addr=$OPERATOR&dst_validator_addr=$OPERATOR")"
+    expect '[500,2]' "$(status $base/validators/xyz)"
+    expect 'decoding bech32 failed: invalid bech32 string length 3' "$(message $base/validators/xyz)"
+    matches "$(message "$base/validators/${OPERATOR%?}!")" '^decoding bech32 failed: invalid character not part of charset: 33$'
+}
+check 'grants, delegations and addresses that are not there' missing
+
 heights() {
     local headers
     headers=$(curl -sS -D - -o /dev/null "$VE_REST/cosmos/bank/v1beta1/params" -H 'x-cosmos-block-height: 2' | tr -d '\r' | tr '[:upper:]' '[:lower:]')
@@ -102,8 +157,11 @@ heights() {
     matches "$headers" 'grpc-metadata-x-cosmos-block-height: 2'
     expect '[500,2]' "$(status /cosmos/bank/v1beta1/params -H 'x-cosmos-block-height: 99999999')"
     matches "$(message /cosmos/bank/v1beta1/params -H 'x-cosmos-block-height: 99999999')" '^codespace sdk code 26: invalid height: cannot query with height in the future'
-    expect '[400,3]' "$(status /cosmos/bank/v1beta1/params -H 'x-cosmos-block-height: -1')"
-    expect '[400,3]' "$(status /cosmos/bank/v1beta1/params -H 'x-cosmos-block-height: soon')"
+    local invalid='codespace sdk code 18: invalid request:' path=/cosmos/bank/v1beta1/params
+    expect '[500,2]' "$(status $path -H 'x-cosmos-block-height: -1')"
+    expect "$invalid cannot query with height < 0; please provide a valid height" "$(message $path -H 'x-cosmos-block-height: -1')"
+    expect '[500,2]' "$(status $path -H 'x-cosmos-block-height: soon')"
+    matches "$(message $path -H 'x-cosmos-block-height: soon')" "^$invalid Baseapp.RegisterGRPCServer: invalid height header "
 }
 check 'heights in and out; future and malformed ones' heights
 
@@ -150,7 +208,11 @@ check 'what bad requests get' mistakes
 abci_query() {
     local said
     ask() { curl -gs "$VE_RPC/abci_query?path=\"$1\"&data=0x$2&prove=${3:-false}&height=${4:-0}" | jq -c '.result.response | [.code, .codespace, .log]'; }
-    expect '[6,"sdk"]' "$(ask /cosmos.none.v1.Query/X '' | jq -c '.[:2]')"
+    expect '[6,"sdk","unknown query path: unknown request"]' "$(ask /cosmos.none.v1.Query/X '')"
+    expect '[18,"sdk","rpc error: code = InvalidArgument desc = tx hash cannot be empty: invalid request"]' "$(ask /cosmos.tx.v1beta1.Service/GetTx '')"
+    expect '[18,"sdk","rpc error: code = InvalidArgument desc = empty txBytes is not allowed: invalid request"]' "$(ask /cosmos.tx.v1beta1.Service/Simulate '')"
+    # QueryValidatorRequest{validator_addr: "xyz"}
+    expect '[18,"sdk","decoding bech32 failed: invalid bech32 string length 3: invalid request"]' "$(ask /cosmos.staking.v1beta1.Query/Validator 0a0378797a)"
     expect '[4,"store","no such store: nothing: unknown request"]' "$(ask /store/nothing/key 00)"
     expect '[18,"sdk"]' "$(ask /store/bank/key 00 true 1 | jq -c '.[:2]')"
     expect '[0,"","version does not exist"]' "$(ask /store/bank/key 00 false 99999999)"
@@ -164,7 +226,9 @@ check 'abci_query refuses as the SDK does' abci_query
 documents() {
     get /swagger/openapi.json '.paths | has("/cosmos/bank/v1beta1/balances/{address}") and has("/cosmos/authz/v1beta1/grants")'
     matches "$(curl -s "$VE_REST/swagger")" '<html'
+    expect true "$(get /swagger/openapi.json '[.paths[][].operationId] | length == (unique | length)')"
     expect 2 "$(get /virtengine/proofs/v1/specs length)"
+    expect "$(get /virtengine/proofs/v1/specs .)" "$(curl -gs "$VE_RPC/abci_query?path=\"/app/proof-specs\"" | jq -r .result.response.value | base64 -d | jq -c .)"
     matches "$(curl -s -D - -o /dev/null -H 'Origin: https://a.example' "$VE_REST/cosmos/bank/v1beta1/params" | tr '[:upper:]' '[:lower:]')" 'access-control-allow-origin: \*'
 }
 check 'documents and CORS' documents
