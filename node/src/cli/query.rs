@@ -44,10 +44,7 @@ pub enum Query {
     /// The parameters of all our modules
     Params,
     /// A transaction by its hash
-    Tx {
-        /// 64 hex digits
-        hash: String,
-    },
+    Tx { hash: String },
     /// Transactions by their events, like "message.sender='virtengine1…'"
     Txs {
         /// Conditions, joined with AND

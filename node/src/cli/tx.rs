@@ -100,7 +100,7 @@ pub struct TxFlags {
     /// A note that everybody can read
     #[arg(long, default_value = "")]
     note: String,
-    /// How long to wait [default: block]
+    /// [default: block]
     #[arg(long, short)]
     broadcast_mode: Option<Mode>,
     #[command(flatten)]
