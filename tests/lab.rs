@@ -341,6 +341,11 @@ fn refund(lab: &mut Lab, shown: &[Typed]) {
     assert!(held <= 2, "some seconds at 50uve per hour: {account}");
     let rest = 10_000_000 - number(&account["paid"]["amount"]) - back - held;
     assert!(rest <= 1, "deposit = paid + returned + held, but for a fraction: {account}");
+    // Both sides' bills, from the events that CometBFT has indexed.
+    let statement = lab.network.query(&["escrow", "statement", "--owner", &lab.alice, "--dseq", &lab.dseq]);
+    assert_eq!(number(&statement["totals"]["deposited"]["amount"]), 10_000_000, "{statement}");
+    let income = lab.network.query(&["escrow", "income", "--provider", &lab.provider]);
+    assert_eq!(number(&income["total"]["amount"]), number(&account["paid"]["amount"]), "{income}");
 }
 
 fn trouble_orders(lab: &mut Lab, shown: &[Typed]) {

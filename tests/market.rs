@@ -20,7 +20,9 @@ profiles:
 deployment: {web: {dcloud: {profile: web, count: 1}}}
 "#;
 
-/// A node with the keys `validator`, `tenant` and `provider`, ended when dropped.
+const KEYS: [&str; 4] = ["validator", "tenant", "provider", "operator"];
+
+/// A node with these keys, ended when dropped.
 struct Node {
     home: tempfile::TempDir,
     url: String,
@@ -41,37 +43,40 @@ fn free_address() -> String {
 }
 
 impl Node {
+    /// Seconds where a network has hours, so that the test sees the end of everything.
     fn start() -> Node {
+        let escrow = json!({
+            "min_runway": "1s", "min_usage_interval": "1s", "final_usage_window": "4s", "depletion_grace": "4s", "usage_cutoff": "20s",
+        });
+        let market = json!({ "closed_retention": "21s", "min_lease_time": "1s", "manifest_timeout": "1s" });
+        Node::with(&json!({ "escrow": escrow, "market": market }), "1s")
+    }
+
+    /// A node whose modules have these parameters.
+    fn with(params: &Value, block_time: &str) -> Node {
         let home = tempfile::tempdir().expect("a folder");
         let address = free_address();
         let mut node = Node { home, url: format!("http://{address}"), child: None };
         node.ve(&["init", "market", "--chain-id", "market-1"], "").ok();
-        for name in ["validator", "tenant", "provider"] {
+        for name in KEYS {
             node.ve(&["keys", "add", name], "").ok();
         }
-        node.short_windows();
-        for name in ["validator", "tenant", "provider"] {
+        node.set_params(params);
+        for name in KEYS {
             node.ve(&["genesis", "add-genesis-account", name, "5000000000000uve"], "").ok();
         }
         node.ve(&["genesis", "gentx", "validator", "1000000000uve"], "").ok();
         node.ve(&["genesis", "collect-gentxs"], "").ok();
-        let mut start = node.command(&["start", "--engine", "solo", "--rpc.laddr", &address]);
+        let mut start = node.command(&["start", "--engine", "solo", "--block-time", block_time, "--rpc.laddr", &address]);
         start.args(["--grpc.address", &free_address(), "--api.address", &free_address(), "--log-level", "warn"]);
         node.child = Some(start.spawn().expect("the node starts"));
         eventually("the first block", || (node.ve(&["query", "block", "1"], "").code == Some(0)).then_some(()));
         node
     }
 
-    /// Seconds where a network has hours, so that the test sees the end of everything.
-    fn short_windows(&self) {
+    fn set_params(&self, params: &Value) {
         let path = self.home.path().join("config/genesis.json");
         let mut genesis: Value = serde_json::from_str(&std::fs::read_to_string(&path).expect("genesis")).expect("JSON");
-        let params = json!({
-            "escrow": {
-                "min_runway": "1s", "min_usage_interval": "1s", "final_usage_window": "4s", "depletion_grace": "4s", "usage_cutoff": "20s",
-            },
-            "market": { "closed_retention": "21s", "min_lease_time": "1s", "manifest_timeout": "1s" },
-        });
         for (module, values) in params.as_object().expect("an object") {
             for (name, value) in values.as_object().expect("an object") {
                 genesis["app_state"][module]["params"][name] = value.clone();
@@ -97,6 +102,11 @@ impl Node {
 
     fn tx(&self, from: &str, args: &[&str]) -> Run {
         self.ve(&[&["tx"], args, &["--from", from, "--yes"]].concat(), "")
+    }
+
+    /// The answer to the one message of a transaction that has to succeed.
+    fn response(&self, from: &str, args: &[&str]) -> Value {
+        self.tx(from, args).json()["responses"][0].take()
     }
 
     fn address(&self, name: &str) -> String {
@@ -154,6 +164,11 @@ fn from_a_deployment_file_to_the_statement_of_what_has_left_the_state() {
     assert_eq!((&income["total"]["amount"], &income["leases"][0]["lease_id"]["dseq"]), (&json!("30000"), &json!("1")), "{income}");
 }
 
+/// Milliseconds since 1970.
+fn millis(time: &str) -> u64 {
+    run(Command::new("date").args(["-u", "+%s%3N", "-d", time]), "").ok().trim().parse().expect("a number")
+}
+
 fn deployment_files(node: &Node, file: &str) {
     let valid = node.ve(&["sdl", "validate", file], "").json();
     assert_eq!(valid["groups"][0], json!({ "name": "dcloud", "price_per_hour": "36000000uve" }));
@@ -161,6 +176,22 @@ fn deployment_files(node: &Node, file: &str) {
     assert_eq!(hash["hex"], valid["manifest_hash"]);
     assert_eq!(node.ve(&["sdl", "groups", file], "").json()[0]["requirements"]["attributes"][0]["value"], "local");
     assert_eq!(node.ve(&["sdl", "manifest", file], "").json()[0]["services"][0]["env"], json!(["PASSWORD=hunter2"]));
+    let foreign = node.write("foreign.yaml", &FILE.replace("denom: uve", "denom: uakt"));
+    let taken = node.ve(&["sdl", "validate", &foreign], "").json();
+    assert_eq!((&taken["valid"], &taken["groups"][0]), (&json!(true), &json!({ "name": "dcloud" })), "{taken}");
+    let warning = taken["warnings"][0].as_str().expect("a warning");
+    assert!(warning.contains("foreign.yaml:12:30: profiles.placement.dcloud.pricing.web.denom: expected uve, got uakt"), "{warning}");
+    let create = |file: &str| node.tx("tenant", &["deployment", "create", file, "--deposit", "10000000uve"]).refused();
+    assert!(create(&foreign).contains("expected uve, got uakt"));
+    // What was written for Akash, where it is.
+    for folder in std::fs::read_dir(e2e::root().join("../shared/conformance/sdl/valid")).into_iter().flatten().flatten() {
+        let input = folder.path().join("input.yaml").display().to_string();
+        assert_eq!(node.ve(&["sdl", "validate", &input], "").json()["valid"], true, "{input}");
+    }
+    let large = node.write("large.yaml", &FILE.replace("hunter2", &"x".repeat(64 << 10)));
+    let warning = node.ve(&["sdl", "validate", &large], "").json()["warnings"][0].to_string();
+    assert!(warning.contains("manifest: expected at most 65536 bytes when it is sealed, got 6"), "{warning}");
+    assert!(create(&large).contains("manifest: expected at most 65536 bytes"));
     let wrong = node.write("wrong.yaml", &FILE.replace("port: 80", "port: 0"));
     let message = node.ve(&["sdl", "validate", &wrong], "").refused();
     assert!(message.contains("wrong.yaml:6:21: services.web.expose[0].port: expected"), "{message}");
@@ -186,6 +217,20 @@ fn envelopes(node: &Node, file: &str, lease: &[&str]) {
     assert_eq!(open(&["-"], lease, "provider", &sealed).ok(), "a secret");
     let elsewhere = [lease[0], lease[1], "--dseq", "2", lease[4], lease[5]];
     assert!(open(&["-"], &elsewhere, "provider", &sealed).refused().contains("was sealed for the lease"));
+    let keys: Vec<String> = (10..19).flat_map(|n| ["--recipient".into(), format!("{n}").repeat(32)]).collect();
+    let many: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let refused = node.ve(&[&["encryption", "seal", "-"], lease, &many[..]].concat(), "a secret").refused();
+    assert!(refused.contains("1 to 8 recipients, got 9"), "{refused}");
+    // A new manifest is announced, and the one on the lease is no longer what the deployment names.
+    node.tx("tenant", &["deployment", "update", &other, "--dseq", "1"]).ok();
+    let stale = open(&[], lease, "provider", "").refused();
+    let hash = |file: &str| node.ve(&["sdl", "hash", file], "").json()["hex"].as_str().expect("hex").to_string();
+    assert!(stale.contains(&hash(file)) && stale.contains(&hash(&other)) && stale.contains("tx market manifest send"), "{stale}");
+    send(&other).ok();
+    assert_eq!(open(&[], lease, "provider", "").ok(), node.ve(&["sdl", "manifest", &other], "").ok().trim());
+    let bigger = node.write("bigger.yaml", &FILE.replace("units: 0.5", "units: 1"));
+    let refused = node.tx("tenant", &["deployment", "update", &bigger, "--dseq", "1"]).refused();
+    assert!(refused.contains(r#"groups[0].resources[0].cpu_milli: the chain has \"500\", the file \"1000\""#), "{refused}");
 }
 
 /// A file of two records, sent twice: each counts once.
@@ -222,18 +267,279 @@ fn usage(node: &Node, tenant: &str, provider: &str, lease: &[&str]) {
     assert_eq!(payment()["lease_paid"]["amount"], "30000");
 }
 
+/// A chain that goes on from an export begins where the exported one ended. A block may have come after `last`.
+fn assert_time_goes_on(last: &Value, exported: &Value) {
+    let [at, next] =
+        [&last["height"], &exported["initial_height"]].map(|h| h.as_str().and_then(|h| h.parse::<u64>().ok()).expect("a height"));
+    let [time, begins] = [&last["time"], &exported["genesis_time"]].map(|t| t.as_str().expect("a time").to_string());
+    assert!(next > at && begins[..19] >= time[..19], "{last}: {begins} at {next}");
+    if next == at + 1 {
+        assert_eq!(millis(&begins), millis(&time));
+    }
+}
+
 #[test]
 fn a_genesis_file_of_another_chain_is_refused() {
     let mut node = Node::start();
+    let last = node.query(&["block"])["block"]["header"].take();
     let mut child = node.child.take().expect("it runs");
     let _ = child.kill();
     let _ = child.wait();
+    let exported = node.ve(&["export"], "").json();
+    assert_time_goes_on(&last, &exported);
     let path = node.home.path().join("config/genesis.json");
     let genesis = std::fs::read_to_string(&path).expect("genesis");
     std::fs::write(&path, genesis.replace("market-1", "other-7")).expect("genesis is written");
     let any = ["--rpc.laddr", "127.0.0.1:0", "--grpc.address", "127.0.0.1:0", "--api.address", "127.0.0.1:0"];
     let message = node.ve(&[&["start", "--engine", "solo"][..], &any].concat(), "").refused();
     assert!(message.contains("other-7") && message.contains("market-1") && message.contains("--home"), "{message}");
+}
+
+/// The parts of a pass over all commands that change the market.
+struct Pass {
+    node: Node,
+    tenant: String,
+    provider: String,
+    auditor: String,
+}
+
+#[test]
+fn every_command_of_tenants_providers_and_auditors_works_as_typed() {
+    // Money moves into and out of escrow although nobody may send any.
+    let params = json!({
+        "bank": { "default_send_enabled": false },
+        "escrow": {
+            "min_runway": "1s", "min_usage_interval": "0.010s", "final_usage_window": "4s", "depletion_grace": "600s", "usage_cutoff": "600s",
+        },
+        "market": { "closed_retention": "601s", "min_lease_time": "1s", "manifest_timeout": "1s" },
+    });
+    let node = Node::with(&params, "250ms");
+    let [tenant, provider, auditor] = ["tenant", "provider", "validator"].map(|name| node.address(name));
+    let sent = node.ve(&["tx", "bank", "send", "tenant", &provider, "1uve", "--yes"], "").refused();
+    assert!(sent.contains("send transactions are disabled"), "{sent}");
+    let pass = Pass { node, tenant, provider, auditor };
+    pass.registry();
+    pass.keys();
+    pass.usage();
+    pass.money();
+    pass.ends();
+    pass.refusals();
+}
+
+impl Pass {
+    fn tx(&self, from: &str, args: &[&str]) -> Value {
+        self.node.response(from, args)
+    }
+
+    fn owned(&self) -> Value {
+        self.node.query(&["provider", "get", &self.provider])["provider"].take()
+    }
+
+    /// The arguments that name the lease on a group's order.
+    fn lease<'a>(&'a self, gseq: &'a str, oseq: &'a str) -> [&'a str; 10] {
+        ["--owner", &self.tenant, "--dseq", "1", "--gseq", gseq, "--oseq", oseq, "--provider", &self.provider]
+    }
+
+    fn order_state(&self, gseq: &str, oseq: &str) -> String {
+        let order = self.node.query(&[&["market", "order", "get"][..], &self.lease(gseq, oseq)[..8]].concat());
+        order["order"]["state"].as_str().expect("a state").into()
+    }
+
+    fn lease_row(&self, gseq: &str) -> Value {
+        self.node.query(&[&["market", "lease", "get"][..], &self.lease(gseq, "1")[..]].concat())["lease"].take()
+    }
+
+    fn account(&self) -> Value {
+        self.node.query(&["escrow", "account", "--owner", &self.tenant, "--dseq", "1"])["accounts"][0].take()
+    }
+
+    /// Two groups, of which the first asks for an auditor's word, and a provider that comes to match them.
+    fn registry(&self) {
+        let place = |name: &str, more: &str| format!("    {name}:\n{more}      pricing: {{web: {{denom: uve, amount: 36000}}}}\n");
+        let first = format!("      attributes: {{region: local}}\n      signedBy: {{allOf: [{}]}}\n", self.auditor);
+        let (head, tail) = FILE.split_once("    dcloud:\n").expect("a placement");
+        let tail = tail.split_once("deployment:").expect("a deployment").1;
+        let tail = tail.replace("count: 1}", "count: 1}, edge: {profile: web, count: 1}");
+        let text = format!("{head}{}{}deployment:{tail}reclamation: {{min_window: 1s}}\n", place("dcloud", &first), place("edge", ""));
+        let file = self.node.write("two.yaml", &text);
+        self.tx("tenant", &["deployment", "create", &file, "--deposit", "20000000uve"]);
+        let order = format!("{}/1/1/1", self.tenant);
+        let unmet = || {
+            let found = self.node.query(&["market", "match", "--order", &order, "--provider", &self.provider]);
+            let rows = found["requirements"].as_array().expect("a list").iter();
+            let unmet: Vec<_> = rows.filter(|r| r["met"] == false).map(|r| r["requirement"].as_str().expect("text").to_string()).collect();
+            assert_eq!(found["matches"], json!(unmet.is_empty()), "{found}");
+            unmet
+        };
+        let signed = format!("signed by {}", self.auditor);
+        assert_eq!(unmet(), ["registered provider", "attribute region=local", &signed]);
+
+        let operator = self.node.address("operator");
+        let details = ["--name", "P", "--contact", "p@example.com", "--website", "https://p.example.com", "--attribute", "region=moon"];
+        let keys = ["--operator", &operator, "--payout", &self.auditor, "--deposit", "1000000000uve"];
+        self.tx("provider", &[&["provider", "create"][..], &details[..], &keys].concat());
+        let before = self.owned();
+        self.tx("provider", &["provider", "update", "--name", "P2", "--attribute", "region=local"]);
+        let after = self.owned();
+        assert_eq!((&after["name"], &after["attributes"][0]["value"]), (&json!("P2"), &json!("local")));
+        for kept in ["contact", "website", "operator", "payout", "gateway_fingerprint", "host_uri", "deposit"] {
+            assert_eq!(after[kept], before[kept], "{kept} was not given");
+        }
+        self.tx("provider", &["provider", "update", "--website", "", "--payout", "", "--no-attributes"]);
+        let emptied = self.owned();
+        assert_eq!((&emptied["website"], &emptied["payout"], &emptied["attributes"]), (&json!(""), &json!(""), &json!([])), "{emptied}");
+        assert_eq!((&emptied["name"], &emptied["operator"]), (&json!("P2"), &json!(operator)));
+        self.tx("provider", &["provider", "update", "--attribute", "region=local"]);
+
+        for status in ["inactive", "ACTIVE"] {
+            self.tx("provider", &["provider", "set-status", status]);
+            assert_eq!(self.owned()["status"], status.to_uppercase());
+        }
+        let vouched = || self.node.query(&["provider", "signed-attributes", &self.provider])["signed_attributes"].take();
+        let sign = || self.tx("validator", &["provider", "sign-attributes", &self.provider, "--attribute", "region=local"]);
+        sign();
+        assert_eq!(vouched()[0]["auditor"], self.auditor);
+        assert!(unmet().is_empty());
+        self.tx("validator", &["provider", "delete-signed-attributes", &self.provider]);
+        assert_eq!((vouched(), unmet()), (json!([]), vec![signed]));
+        sign();
+
+        for (gseq, from) in [("1", "operator"), ("2", "provider")] {
+            let id = self.lease(gseq, "1");
+            self.tx(from, &[&["market", "bid", "create"][..], &id[..], &["--price", "36000uve", "--deposit", "500000uve"]].concat());
+            self.tx("tenant", &[&["market", "lease", "create"][..], &id[..]].concat());
+        }
+        for groups in [&["market", "groups"][..], &["market", "group", "list"], &["deployment", "groups"]] {
+            let found = self.node.query(&[groups, &["--owner", &self.tenant, "--state", "open"]].concat());
+            assert_eq!(found["groups"].as_array().map(Vec::len), Some(2), "{found}");
+        }
+    }
+
+    fn keys(&self) {
+        let listed = || -> Vec<(String, String)> {
+            let found = self.node.query(&["encryption", "recipient-keys", &self.provider]);
+            let text = |v: &Value| v.as_str().expect("text").to_string();
+            found["keys"].as_array().expect("a list").iter().map(|k| (text(&k["state"]), text(&k["label"]))).collect()
+        };
+        let register = |key: &str| {
+            let done = self.tx("provider", &["encryption", "register-recipient-key", "--public-key", key, "--label", "first"]);
+            done["fingerprint"].as_str().expect("a fingerprint").to_string()
+        };
+        let old = register(&"09".repeat(32));
+        self.tx("provider", &["encryption", "relabel-recipient-key", "--fingerprint", &old, "--label", "old"]);
+        let other = "0a".repeat(32);
+        let rotate = ["encryption", "rotate-recipient-key", "--fingerprint", &old, "--label", "new", "--public-key", &other];
+        let new = self.tx("provider", &rotate)["fingerprint"].as_str().expect("a fingerprint").to_string();
+        self.tx("provider", &["encryption", "revoke-recipient-key", "--fingerprint", &new]);
+        let mut states = listed();
+        states.sort();
+        assert_eq!(states, [("DEPRECATED", "old"), ("REVOKED", "new")].map(|(state, label)| (state.to_string(), label.to_string())));
+    }
+
+    /// More records than one message takes, and one among them that overlaps.
+    fn usage(&self) {
+        const STEP: u64 = 10;
+        let payment = || self.node.query(&[&["escrow", "payment"][..], &self.lease("1", "1")[..]].concat())["payments"][0].take();
+        let start = millis(payment()["settled"].as_str().expect("a time"));
+        let record = |from: u64, to: u64| {
+            json!({
+                "lease_id": { "owner": self.tenant, "dseq": "1", "gseq": 1, "oseq": 1, "provider": self.provider },
+                "start_time": proto::shown_time(start + from), "end_time": proto::shown_time(start + to),
+                "resources": { "cpu_milli_seconds": (to - from) / 2, "memory_byte_seconds": u64::MAX, "storage_byte_seconds": u64::MAX },
+            })
+        };
+        let records: Vec<Value> = (0..101).map(|n| record(n * STEP, (n + 1) * STEP)).collect();
+        eventually("all of it has passed", || {
+            let now = self.node.query(&["block"])["block"]["header"]["time"].as_str().map(millis)?;
+            (now > start + 110 * STEP).then_some(())
+        });
+        let file = self.node.write("many.json", &json!(records).to_string());
+        let done = self.node.tx("operator", &["escrow", "submit-usage", &file]).json();
+        let results = |message: usize| done["responses"][message]["results"].as_array().map(Vec::len);
+        assert_eq!((results(0), results(1), results(2)), (Some(100), Some(1), None), "{done}");
+        let paid = payment();
+        assert_eq!((&paid["next_sequence"], &paid["lease_paid"]["amount"]), (&json!("102"), &json!("10")), "101 times a tenth of a uve");
+
+        let overlapping = json!([record(101 * STEP, 105 * STEP), record(104 * STEP, 109 * STEP)]);
+        let file = self.node.write("overlapping.json", &overlapping.to_string());
+        let refused = self.node.tx("operator", &["escrow", "submit-usage", &file]).refused();
+        let named = format!(
+            "records[1] of lease {}/1/1/1/{}: start_time: expected {}",
+            self.tenant,
+            self.provider,
+            proto::shown_time(start + 105 * STEP)
+        );
+        assert!(refused.contains(&named), "{refused}");
+    }
+
+    /// What is taken back runs the account dry, and what it says is missing resumes it.
+    fn money(&self) {
+        let back = self.tx("tenant", &["escrow", "withdraw-spare", "--dseq", "1"]);
+        assert!(back["amount"]["amount"].as_str().and_then(|a| a.parse().ok()).is_some_and(|a: u64| a > 19_000_000), "{back}");
+        let dry = eventually("the runway is over", || Some(self.account()).filter(|a| a["state"] == "depleted"));
+        assert!(dry["depleted_at"].is_string() && dry["grace_ends"].is_string() && dry["depletes_at"].is_null(), "{dry}");
+        let found = self.node.query(&["market", "groups", "--owner", &self.tenant, "--state", "insufficient_funds"]);
+        assert_eq!(found["groups"].as_array().map(Vec::len), Some(2), "{found}");
+        let missing = format!("{}uve", dry["missing"]["amount"].as_str().expect("an amount"));
+        self.tx("tenant", &["escrow", "deposit", "--dseq", "1", "--amount", &missing]);
+        let open = self.account();
+        assert_eq!((&open["state"], &open["depleted_at"], &open["missing"]), (&json!("open"), &Value::Null, &Value::Null), "{open}");
+    }
+
+    fn ends(&self) {
+        let second = self.lease("2", "1");
+        self.tx("provider", &[&["market", "lease", "reclaim"][..], &second[..]].concat());
+        assert!(self.lease_row("2")["reclaim_at"].is_string());
+        self.tx("provider", &[&["market", "bid", "close"][..], &second[..], &["--reason", "unstable"]].concat());
+        let left = self.lease_row("2");
+        assert_eq!((&left["state"], &left["reason"]), (&json!("closed"), &json!("unstable")));
+        let group = |what: &str| self.tx("tenant", &["deployment", "group", what, "--dseq", "1", "--gseq", "2"]);
+        let state = || {
+            let found = self.node.query(&["market", "group", "get", "--owner", &self.tenant, "--dseq", "1", "--gseq", "2"]);
+            found["group"]["state"].as_str().expect("a state").to_string()
+        };
+        assert_eq!(state(), "paused");
+        assert_eq!(
+            (group("start")["oseq"].take(), state(), self.order_state("2", "2")),
+            (json!(2), "open".to_string(), "open".to_string())
+        );
+        group("pause");
+        assert_eq!((state(), self.order_state("2", "2")), ("paused".to_string(), "closed".to_string()));
+        group("start");
+        group("close");
+        assert_eq!((state(), self.order_state("2", "3")), ("closed".to_string(), "closed".to_string()));
+
+        let again = self.tx("tenant", &[&["market", "lease", "close"][..], &self.lease("1", "1")[..], &["--reoffer"]].concat());
+        assert_eq!((&again["oseq"], self.order_state("1", "2")), (&json!(2), "open".to_string()));
+        let bid = self.lease("1", "2");
+        self.tx("operator", &[&["market", "bid", "create"][..], &bid[..], &["--price", "1uve", "--deposit", "500000uve"]].concat());
+        let early = self.node.tx("provider", &["provider", "delete"]).refused();
+        assert!(early.contains("open bids or unsettled leases"), "{early}");
+        self.tx("operator", &[&["market", "bid", "close"][..], &bid[..]].concat());
+        let closed = self.node.query(&["market", "bids", "--provider", &self.provider, "--state", "closed"]);
+        assert_eq!(closed["bids"].as_array().map(Vec::len), Some(3), "{closed}");
+
+        self.tx("tenant", &["deployment", "close", "--dseq", "1"]);
+        eventually("all is settled and the provider may leave", || {
+            let run = self.node.tx("provider", &["provider", "delete"]);
+            (run.code == Some(0)).then_some(())
+        });
+        assert!(self.node.ve(&["query", "provider", "get", &self.provider], "").refused().contains("not found"));
+    }
+
+    /// Arguments that make no sense are refused by name.
+    fn refusals(&self) {
+        let refused = |args: &[&str], why: &str| {
+            let message = self.node.ve(args, "").refused();
+            assert!(message.contains(why), "{args:?}: {message}");
+        };
+        refused(&["query", "market", "orders", "--page", "0"], "--page");
+        refused(&["query", "market", "groups", "--dseq", "1"], "--owner");
+        let heights = ["query", "escrow", "income", "--provider", &self.provider, "--from-height", "10", "--to-height", "5"];
+        refused(&heights, "--to-height 5: expected at least --from-height, 10");
+        let deposit = ["tx", "escrow", "deposit", "--dseq", "1", "--from", "tenant", "--yes", "--amount", "99999999999999999999999uve"];
+        refused(&deposit, "amount: expected a whole number of uve from 100000 to 18446744073709551615, got");
+    }
 }
 
 #[test]

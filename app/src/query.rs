@@ -261,6 +261,7 @@ fn route(on: &Modules, config: &Config, view: &View, path: &str, data: &[u8]) ->
             "Deployment" => call(data, |r| on.deployment.query_deployment(view, r)),
             "Deployments" => call(data, |r| on.deployment.query_deployments(view, r)),
             "Group" => call(data, |r| on.deployment.query_group(view, r)),
+            "Groups" => call(data, |r| on.deployment.query_groups(view, r)),
             "Params" => call(data, |r| on.deployment.query_params(view, r)),
             _ => return None,
         },

@@ -16,6 +16,7 @@ use std::fmt;
 use crypto_box::SalsaBox;
 use crypto_box::aead::{Aead, KeyInit};
 use crypto_secretbox::XSalsa20Poly1305;
+use prost::Message;
 use proto::virtengine::base::v1::BidId;
 use rand::rngs::OsRng;
 use rand::{CryptoRng, RngCore};
@@ -29,8 +30,14 @@ use crate::keys::{RecipientKey, RecipientSecret};
 /// The only algorithm, in its canonical spelling.
 pub const ALGORITHM: &str = "X25519-XSalsa20-Poly1305";
 
-/// The most recipients that an envelope is sealed to: provider and sender, and a few keys that are being rotated.
-pub const MAX_RECIPIENTS: usize = 16;
+/// The most recipients of an envelope, as the chain has it: provider and sender, and a few keys that are being rotated.
+pub const MAX_RECIPIENTS: usize = 8;
+
+/// Bytes that sealing adds.
+const TAG: usize = 16;
+
+/// What `max_envelope_bytes` is on a network that does not say otherwise.
+pub const DEFAULT_MAX_BYTES: usize = 64 << 10;
 
 /// The lease that an envelope lies on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -184,6 +191,20 @@ pub fn open(envelope: &Envelope, secret: &RecipientSecret, context: &Context) ->
     Ok(Zeroizing::new(rest.to_vec()))
 }
 
+/// The most bytes that the envelope of a payload has as a message, whatever the chain and the lease of two
+/// accounts with keys.
+pub fn most_bytes(payload: usize, recipients: usize) -> usize {
+    const CHAIN_ID: usize = 50;
+    let party = Address::new(&[0; 20]).expect("the length of an account's address");
+    let lease_id = LeaseId { owner: party, dseq: u64::MAX, gseq: u32::MAX, oseq: u32::MAX, provider: party };
+    let context = Context { chain_id: "-".repeat(CHAIN_ID), lease_id };
+    let fields: usize = context.fields().iter().map(|(_, field)| 2 + field.len()).sum();
+    let sealed =
+        SealedKey { fingerprint: "0".repeat(40), ephemeral_public_key: vec![0; 32], nonce: vec![0; 24], sealed_key: vec![0; 32 + TAG] };
+    let ciphertext = vec![0; fields + payload + TAG];
+    Envelope { algorithm: ALGORITHM.into(), recipients: vec![sealed; recipients], nonce: vec![0; 24], ciphertext }.encoded_len()
+}
+
 fn random(rng: &mut impl RngCore) -> [u8; 24] {
     let mut nonce = [0; 24];
     rng.fill_bytes(&mut nonce);
@@ -223,6 +244,17 @@ mod tests {
         }
         let stranger = secret(2);
         assert_eq!(open(&envelope, &stranger, &context()), Err(EnvelopeError::NotARecipient(stranger.public_key().fingerprint())));
+    }
+
+    #[test]
+    fn no_envelope_is_longer_than_foretold() {
+        let keys: Vec<_> = (0..MAX_RECIPIENTS as u32).map(|i| secret(i).public_key()).collect();
+        let mut context = Context { chain_id: "c".repeat(50), ..context() };
+        context.lease_id = LeaseId { dseq: u64::MAX, gseq: u32::MAX, oseq: u32::MAX, ..context.lease_id };
+        for (payload, recipients) in [(1, 1), (100, 2), (65_000, 2), (200_000, MAX_RECIPIENTS)] {
+            let envelope = seal(&vec![7; payload], &context, &keys[..recipients]).unwrap();
+            assert_eq!(envelope.encoded_len(), most_bytes(payload, recipients));
+        }
     }
 
     #[test]
@@ -283,7 +315,7 @@ mod tests {
     fn recipients_and_chain_id_are_bounded() {
         let one = secret(0).public_key();
         assert_eq!(seal(b"", &context(), &[]), Err(EnvelopeError::Recipients(0)));
-        assert_eq!(seal(b"", &context(), &[one; 17]), Err(EnvelopeError::Recipients(17)));
+        assert_eq!(seal(b"", &context(), &[one; 9]), Err(EnvelopeError::Recipients(9)));
         let nameless = Context { chain_id: String::new(), ..context() };
         assert_eq!(seal(b"", &nameless, &[one]), Err(EnvelopeError::ChainId(0)));
     }

@@ -171,6 +171,32 @@ fn a_reclamation_window_is_told_in_seconds() {
     assert_eq!(parse(LAB).reclamation_seconds(), None);
     assert!(Sdl::parse(&format!("{LAB}reclamation: {{min_window: 99999999999999999999h}}")).is_err());
     assert!(Sdl::parse(&format!("{LAB}reclamation: {{min_window: 9999999999999999h}}")).is_err());
+    let year = |more: &str| format!("{LAB}reclamation: {{min_window: 8760h{more}}}\n");
+    assert_eq!(parse(&year("")).reclamation_seconds(), Some(365 * 86_400));
+    assert!(
+        refused(&year("1s")).contains("reclamation.min_window: expected a time such as 24h, 1h30m or 90s, more than 0 and at most 8760h")
+    );
+}
+
+#[test]
+fn groups_come_in_the_order_of_their_names() {
+    let places = "    zeta: &place {pricing: {web: {denom: uve, amount: 1}}}\n    alpha: *place\n";
+    let uses = "    zeta: {profile: web, count: 1}\n    alpha: {profile: web, count: 1}\n";
+    let text = LAB
+        .replace("    dcloud:\n      profile: web\n      count: 1\n", uses)
+        .replace("  placement:\n", &format!("  placement:\n{places}"));
+    let names: Vec<_> = specs(&text).into_iter().map(|group| group.name).collect();
+    assert_eq!(names, ["alpha", "zeta"]);
+}
+
+#[test]
+fn a_byte_order_mark_is_skipped_and_a_nul_character_refused_where_it_stands() {
+    assert_eq!(parse(&format!("\u{feff}{LAB}")).manifest(), parse(LAB).manifest());
+    assert_eq!(refused(&LAB.replace("nginx:alpine", "é\0")), "f.yaml:4:13: expected text, got a NUL character\n");
+    assert_eq!(
+        refused(&format!("{LAB}\0services: [")),
+        format!("f.yaml:{}:1: expected text, got a NUL character\n", LAB.lines().count() + 1)
+    );
 }
 
 #[test]

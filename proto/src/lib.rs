@@ -11,7 +11,7 @@ mod wire;
 pub mod yaml;
 
 pub use schema::{FILE_DESCRIPTOR_SET, descriptors};
-pub use time::{cmp_millis, duration, duration_millis, millis, sortable, timestamp};
+pub use time::{cmp_millis, duration, duration_millis, millis, shown_time, sortable, timestamp};
 
 #[allow(clippy::all, rustdoc::all)]
 mod generated {

@@ -25,6 +25,12 @@ pub fn duration_millis(d: &Duration) -> Option<u64> {
     millis(&Timestamp { seconds: d.seconds, nanos: d.nanos })
 }
 
+/// Milliseconds since the epoch as RFC 3339 text, for people.
+pub fn shown_time(millis: u64) -> String {
+    let Timestamp { seconds, nanos } = timestamp(millis);
+    prost_types::Timestamp { seconds, nanos }.to_string()
+}
+
 /// Compares a Timestamp with milliseconds since the epoch, without rounding either.
 pub fn cmp_millis(t: &Timestamp, millis: u64) -> Ordering {
     let other = timestamp(millis);

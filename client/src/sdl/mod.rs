@@ -14,10 +14,12 @@
 //! * Prices are per unit and **hour**. The chain knows one price per group: `Σ amount × count`, rounded up once ([`Sdl::specs`]).
 //! * Unknown keys, duplicate keys and references to what is not declared are refused; [`Sdl::parse_lenient`] only warns
 //!   of unknown keys.
+//! * Groups come in the order of their placements' names, wherever these stand in the file, as Akash's own tools have them: the
+//!   first is gseq 1.
 //! * No service need be exposed to the world: a batch job or a pod may have no port.
 //! * A volume that is persistent must be mounted by one of the services that get it.
 //! * `depends_on` and `depends-on`, which many files have, are read as `dependencies`; none has an effect.
-//! * Limits of a network (CPUs, replicas, groups) are the chain's parameters and not checked here.
+//! * Limits of a network (CPUs, replicas, groups, bytes of a manifest) are the chain's parameters and not checked here.
 //! * A key-broker's `credentials.uri` and `keyRef` are not supported.
 
 mod link;

@@ -570,10 +570,12 @@ impl Reader {
     }
 
     fn reclamation(&mut self, at: &At) -> Option<u64> {
-        const EXPECTED: &str = "a time such as 24h, 1h30m or 90s, more than 0";
+        // What the chain takes.
+        const MAX: u64 = 365 * 24 * 3600;
+        const EXPECTED: &str = "a time such as 24h, 1h30m or 90s, more than 0 and at most 8760h";
         let fields = self.fields(at, "reclamation", &["min_window"])?;
         let at = self.required(&fields, "min_window", EXPECTED)?;
-        let seconds = self.text(&at, EXPECTED).and_then(window_seconds);
+        let seconds = self.text(&at, EXPECTED).and_then(window_seconds).filter(|seconds| *seconds <= MAX);
         if seconds.is_none() {
             self.wrong(&at, EXPECTED);
         }

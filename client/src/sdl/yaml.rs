@@ -79,6 +79,16 @@ pub(super) fn load(text: &str, problems: &mut Vec<Problem>) -> Option<Rc<Node>> 
         ));
         return None;
     }
+    // Editors put one there; it is no part of the text.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    // The parser takes it for the end of the file.
+    if let Some(at) = text.find('\0') {
+        let before = &text[..at];
+        let start = before.rfind('\n').map_or(0, |end| end + 1);
+        let pos = Pos { line: before.matches('\n').count() + 1, column: before[start..].chars().count() + 1 };
+        problems.push(Problem::new(pos, "", "expected text, got a NUL character".to_owned()));
+        return None;
+    }
     let mut loader = Loader { problems, open: Vec::new(), anchors: BTreeMap::new(), nodes: 0, root: None };
     if let Err((pos, message)) = loader.run(text) {
         let problem = Problem::new(pos, &loader.path(), message);

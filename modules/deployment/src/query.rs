@@ -2,7 +2,7 @@
 
 use crate::{Deployments, Error};
 use escrow::{AccountId, Funds};
-use kernel::{DeploymentId, GroupId, Index, Key, Page, View};
+use kernel::{Address, DeploymentId, GroupId, Index, Key, Page, View};
 use proto::cosmos::base::query::v1beta1::PageResponse;
 use proto::virtengine::base::v1 as base;
 use proto::virtengine::deployment::v1 as wire;
@@ -90,6 +90,27 @@ impl Deployments {
         let id = GroupId::try_from(&id).map_err(kernel::Error::invalid_request)?;
         let group = self.group(view, &id)?.ok_or_else(|| kernel::Error::not_found(Error::GroupNotFound(id)))?;
         Ok(wire::QueryGroupResponse { group: Some(self.shown(view, &id, group)?) })
+    }
+
+    /// Groups by owner, deployment and state. There is no index of states: a filtered page looks at a bounded number of rows
+    /// and says where to go on.
+    pub fn query_groups(&self, view: &View, r: wire::QueryGroupsRequest) -> Result<wire::QueryGroupsResponse, kernel::Error> {
+        let wrong = |e: String| kernel::Error::invalid_request(e);
+        let page = Page::new(r.pagination.as_ref()).map_err(wrong)?;
+        let expected = "open, paused, closed or insufficient_funds";
+        let state = group::State::try_from(r.state).map_err(|_| wrong(format!("state: expected {expected}, got {}", r.state)))?;
+        let keep = |id: &GroupId, row: &wire::Group| {
+            state == group::State::Unspecified || self.shown(view, id, row.clone()).is_ok_and(|row| row.state() == state)
+        };
+        let owner = || r.owner.parse::<Address>().map_err(|e| wrong(format!("owner: {e}")));
+        let (rows, pagination) = match (r.owner.is_empty(), r.dseq) {
+            (true, 0) => self.groups.list(view, &(), &page, keep)?,
+            (true, _) => return Err(wrong("dseq: expected together with owner".into())),
+            (false, 0) => self.groups.list(view, &owner()?, &page, keep)?,
+            (false, dseq) => self.groups.list(view, &DeploymentId { owner: owner()?, dseq }, &page, keep)?,
+        };
+        let shown = |(id, row): (GroupId, wire::Group)| self.shown(view, &id, wire::Group { group_id: Some(id.into()), ..row });
+        Ok(wire::QueryGroupsResponse { groups: rows.into_iter().map(shown).collect::<Result<_, _>>()?, pagination: Some(pagination) })
     }
 
     pub fn query_params(&self, view: &View, _: wire::QueryParamsRequest) -> Result<wire::QueryParamsResponse, kernel::Error> {

@@ -239,13 +239,10 @@ pub fn address(field: &str, text: &str) -> Result<Address, Error> {
 
 /// Whole uve in a field of a message, at least `min`.
 pub fn amount(field: &str, coin: Option<&Coin>, min: u64) -> Result<u64, Error> {
-    let expected = format!("at least {min}{DENOM}");
-    let Some(coin) = coin else { return Err(Error::invalid(field, expected, "none")) };
-    let got = || quoted(&format!("{}{}", coin.amount, coin.denom));
-    if coin.denom != DENOM {
-        return Err(Error::invalid(field, expected, got()));
-    }
-    parse_amount(&coin.amount).filter(|n| *n >= min).ok_or_else(|| Error::invalid(field, expected, got()))
+    let expected = || format!("a whole number of {DENOM} from {min} to {}", u64::MAX);
+    let coin = coin.ok_or_else(|| Error::invalid(field, expected(), "none"))?;
+    let amount = if coin.denom == DENOM { parse_amount(&coin.amount).filter(|n| *n >= min) } else { None };
+    amount.ok_or_else(|| Error::invalid(field, expected(), quoted(&format!("{}{}", coin.amount, coin.denom))))
 }
 
 /// Decimal digits without sign or leading zeros; None otherwise, or when it does not fit.

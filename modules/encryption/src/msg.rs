@@ -19,7 +19,7 @@ fn usable(key: &RecipientKey) -> bool {
 }
 
 fn owner(text: &str) -> Result<Address, Error> {
-    text.parse().map_err(|e: String| Error::invalid("owner", e))
+    text.parse().map_err(|e: String| Error::invalid("owner", format!("expected an account address, got {text:?} ({e})")))
 }
 
 impl Encryption {
@@ -84,7 +84,8 @@ impl Encryption {
         if let Some(at) = &expires_at {
             let at = proto::millis(at).ok_or_else(|| Error::invalid("expires_at", "expected a time after 1970"))?;
             if at <= ctx.time() {
-                return Err(Error::invalid("expires_at", "expected a time after the block's, got an earlier one"));
+                let [now, at] = [ctx.time(), at].map(proto::shown_time);
+                return Err(Error::invalid("expires_at", format!("expected a time after the block's, {now}, got {at}")));
             }
         }
         let fingerprint = fingerprint(&public_key);

@@ -126,6 +126,18 @@ impl Book {
         self.meters.get(lease)?.payments.iter().position(ended)
     }
 
+    /// When the money of a depleted account ran out, in ms: the row says when a block saw it.
+    pub fn ran_out(&self) -> u64 {
+        let suspended = self.meters.values().filter(|m| m.state == MeterState::Suspended);
+        suspended.filter_map(|m| m.last().stop).max().unwrap_or(self.account.depleted_at)
+    }
+
+    /// The least deposit with which a depleted account resumes, in uve.
+    pub fn missing(&self) -> u64 {
+        let needed = grains(self.account.suspended_rate, self.params.min_runway).saturating_sub(self.spendable());
+        whole_uve(needed + GRAINS - 1).max(self.params.min_topup)
+    }
+
     /// A depleted account that covers the runway of its suspended leases, or has none, is open again.
     fn resume(&mut self) -> Result<(), Fault> {
         let a = &self.account;

@@ -79,6 +79,7 @@ impl Escrow {
         }
         let (a, now) = (&book.account, book.now);
         let due = a.due();
+        let depleted = a.state == AccountState::Depleted;
         let deposit = |d: &Deposit| wire::DepositStatus { depositor: d.depositor.to_string(), amount: Some(coin(whole_uve(d.grains))) };
         Ok(Some(wire::AccountStatus {
             id: Some(book.id.into()),
@@ -92,6 +93,9 @@ impl Escrow {
             hours_left: due.map_or(String::new(), |due| hours(due.saturating_sub(now))),
             deposits: a.deposits.iter().map(deposit).collect(),
             payments: book.meters.iter().flat_map(|(lease, m)| statuses(lease, m, now)).collect(),
+            depleted_at: depleted.then(|| timestamp(book.ran_out())),
+            grace_ends: depleted.then(|| timestamp(a.grace_ends)),
+            missing: depleted.then(|| coin(book.missing())),
         }))
     }
 

@@ -31,9 +31,26 @@ fn a_status_shows_what_ran_dry_although_nobody_has_looked_yet() {
     let s = w.status();
     assert_eq!((s.state(), s.depletes_at, s.hours_left.as_str()), (AccountState::Depleted, None, ""));
     assert_eq!((amount(&s.reserved), amount(&s.spendable)), (300, 0));
+    assert_eq!((s.depleted_at, s.grace_ends), (Some(timestamp(T0 + 5 * MINUTE)), Some(timestamp(T0 + 16 * MINUTE))));
     assert_eq!(s.payments[0].stopped_at, Some(timestamp(T0 + 5 * MINUTE)));
     assert_eq!(w.escrow.funds(&w.ctx, &dep()), Ok(escrow::Funds::Depleted));
     assert_eq!(w.row().state, AccountState::Open);
+}
+
+#[test]
+fn a_depleted_account_says_when_it_ran_dry_when_its_leases_close_and_which_deposit_resumes_it() {
+    let mut w = World::leased(300);
+    let unset = |s: &proto::virtengine::escrow::v1::AccountStatus| s.depleted_at.is_none() && s.grace_ends.is_none() && s.missing.is_none();
+    assert!(unset(&w.status()));
+    w.block_at(T0 + 6 * MINUTE);
+    w.at(T0 + 7 * MINUTE);
+    let s = w.status();
+    assert_eq!(s.depleted_at, Some(timestamp(T0 + 5 * MINUTE)), "not when a block saw it");
+    assert_eq!((s.grace_ends, amount(&s.missing)), (Some(timestamp(T0 + 16 * MINUTE)), 60), "a runway of one minute");
+    w.deposit(bob(), 55).unwrap();
+    assert_eq!(amount(&w.status().missing), 10, "no deposit is smaller");
+    w.deposit(bob(), 10).unwrap();
+    assert_eq!((w.status().state(), unset(&w.status())), (AccountState::Open, true));
 }
 
 #[test]

@@ -46,6 +46,9 @@ pub enum Error {
     /// The end of a block looked at something that is not ready; it is tried again later.
     #[error("{0}")]
     Unfinished(String),
+    /// One of a message's usage records, with its place and its lease.
+    #[error("{at} of lease {lease}: {why}")]
+    Record { at: String, lease: Box<BidId>, why: Box<Error> },
     #[error(transparent)]
     Deployment(deployment::Error),
     #[error(transparent)]
@@ -82,7 +85,7 @@ impl Error {
             Error::Unfinished(_) => 18,
             Error::Id(_) => 19,
             Error::BidOver { .. } => 20,
-            Error::Deployment(_) | Error::Provider(_) | Error::Escrow(_) | Error::Store(_) => 1,
+            Error::Record { .. } | Error::Deployment(_) | Error::Provider(_) | Error::Escrow(_) | Error::Store(_) => 1,
         }
     }
 }
@@ -122,6 +125,10 @@ impl From<Error> for kernel::Error {
             Error::Deployment(e) => e.into(),
             Error::Provider(e) => e.into(),
             Error::Escrow(e) => e.into(),
+            Error::Record { at, lease, why } => {
+                let why = kernel::Error::from(*why);
+                kernel::Error { log: format!("{at} of lease {lease}: {}", why.log), ..why }
+            }
             e => kernel::Error::new("market", e.code(), e.to_string()),
         }
     }

@@ -480,7 +480,12 @@ impl Market {
         }
         let mut results = Vec::with_capacity(msg.records.len());
         for (i, record) in msg.records.iter().enumerate() {
-            results.push(self.submit_record(ctx, &signer, &format!("records[{i}]"), record)?);
+            let at = format!("records[{i}]");
+            let id = bid_id(&format!("{at}.lease_id"), record.lease_id.as_ref())?;
+            results.push(self.submit_record(ctx, &signer, id, record).map_err(|why| match why {
+                Error::Store(_) => why,
+                why => Error::Record { at, lease: id.into(), why: why.into() },
+            })?);
         }
         Ok(escrow_wire::MsgSubmitUsageResponse { results })
     }
@@ -489,19 +494,18 @@ impl Market {
         &self,
         ctx: &mut Ctx,
         signer: &Address,
-        at: &str,
+        id: BidId,
         record: &escrow_wire::UsageRecord,
     ) -> Result<escrow_wire::UsageResult, Error> {
-        let id = bid_id(&format!("{at}.lease_id"), record.lease_id.as_ref())?;
         self.providers.may_act(ctx, signer, &id.provider)?;
         self.lease(ctx, &id)?;
         let time = |name: &str, t: Option<&proto::Timestamp>| {
             let expected = "a time after 1970";
-            let t = t.ok_or_else(|| Error::invalid(format!("{at}.{name}"), expected, "none"))?;
-            millis(t).ok_or_else(|| Error::invalid(format!("{at}.{name}"), expected, format!("{}s and {}ns", t.seconds, t.nanos)))
+            let t = t.ok_or_else(|| Error::invalid(name, expected, "none"))?;
+            millis(t).ok_or_else(|| Error::invalid(name, expected, format!("{}s and {}ns", t.seconds, t.nanos)))
         };
         let (start_ms, end_ms) = (time("start_time", record.start_time.as_ref())?, time("end_time", record.end_time.as_ref())?);
-        let used = record.resources.as_ref().ok_or_else(|| Error::invalid(format!("{at}.resources"), "totals", "none"))?;
+        let used = record.resources.as_ref().ok_or_else(|| Error::invalid("resources", "totals", "none"))?;
         let spec = self.spec(ctx, &id.order.group)?;
         let reserved = reserved(&spec.resources).ok_or(Fault::Corrupt("resources of a group overflow"))?;
 

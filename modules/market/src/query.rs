@@ -265,7 +265,12 @@ impl Market {
         ask("another account's order".into(), (id.provider == id.owner()).then(|| "the provider is the tenant".into()));
         let earlier = self.bids.get(view, &id)?;
         ask("no bid by this provider yet".into(), earlier.map(|bid| format!("its bid is {}", bid_state(bid.state()))));
-        let max = self.params(view)?.order_max_bids;
+        let spec = group.spec.unwrap_or_default();
+        let params = self.params(view)?;
+        // What a bid chooses for itself can always be met.
+        ask(format!("a price of at most {}uve per hour", price(spec.price.as_ref())), None);
+        ask(format!("a deposit of at least {}uve", params.bid_min_deposit), None);
+        let max = params.order_max_bids;
         if order.open_bids >= max {
             let dearest = self.dearest(view, &id.order)?.map_or(0, |(_, row)| price(row.price.as_ref()));
             ask(
@@ -276,12 +281,13 @@ impl Market {
         let found = self.providers.get(view, &id.provider)?;
         let register = || format!("{} is not a provider: register it with tx provider create", id.provider);
         ask("registered provider".into(), found.is_none().then(register));
-        if let Some(found) = found {
+        if let Some(found) = &found {
             let active = found.status() == provider::Status::Active;
             ask("provider ACTIVE".into(), (!active).then(|| "it is INACTIVE".into()));
-            for one in self.placement(view, &id.provider, &found, &group.spec.unwrap_or_default())? {
-                ask(one.text, one.reason);
-            }
+        }
+        // Who is not registered yet sees what it would have to offer.
+        for one in self.placement(view, &id.provider, &found.unwrap_or_default(), &spec)? {
+            ask(one.text, one.reason);
         }
         Ok(wire::QueryMatchResponse { matches: requirements.iter().all(|r| r.met), requirements })
     }

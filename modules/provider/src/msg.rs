@@ -1,15 +1,11 @@
 //! One function per message.
 
-use crate::types::{check_attributes, uve};
+use crate::types::{address, check_attributes, uve};
 use crate::{Error, Providers};
 use escrow::AccountId;
-use kernel::{Address, Ctx, DENOM};
+use kernel::{Ctx, DENOM};
 use proto::cosmos::base::v1beta1::Coin;
 use proto::virtengine::provider::v1::*;
-
-fn address(field: &'static str, text: &str) -> Result<Address, Error> {
-    text.parse().map_err(|e: String| Error::invalid(field, e))
-}
 
 impl Providers {
     /// Registers the signer; the deposit is held by escrow until it deletes itself.

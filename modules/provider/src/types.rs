@@ -83,7 +83,7 @@ pub(crate) fn check_details(details: &Details, max_attributes: u32) -> Result<()
     url("host_uri", &details.host_uri)?;
     for (field, text) in [("operator", &details.operator), ("payout", &details.payout)] {
         if !text.is_empty() {
-            text.parse::<Address>().map_err(|e| Error::invalid(field, e))?;
+            address(field, text)?;
         }
     }
     let print = &details.gateway_fingerprint;
@@ -95,6 +95,10 @@ pub(crate) fn check_details(details: &Details, max_attributes: u32) -> Result<()
         ));
     }
     check_attributes("attributes", &details.attributes, max_attributes)
+}
+
+pub(crate) fn address(field: &'static str, text: &str) -> Result<Address, Error> {
+    text.parse().map_err(|e| Error::invalid(field, format!("expected an account address, got {text:?} ({e})")))
 }
 
 fn required(field: &'static str, text: &str) -> Result<(), Error> {

@@ -45,6 +45,9 @@ impl Export {
         let app = open(context)?;
         let mut document = read_json(&context.genesis_path())?;
         document["app_state"] = Value::Object(app.export().map_err(|e| anyhow!("{e}"))?);
+        // The first block gets this time, and time must not run backwards over what the state holds.
+        let time = app.view(0).map_err(|e| anyhow!("{e}"))?.time();
+        document["genesis_time"] = json!(proto::shown_time(time));
         document["initial_height"] = json!((app.store().height() + 1).to_string());
         say(serde_json::to_string_pretty(&document).context("genesis document")?);
         Ok(())

@@ -10,7 +10,9 @@ use client::keyring::parse_recipient_key;
 use client::keys::RecipientKey;
 use client::rpc::Rpc;
 use proto::virtengine::base::v1 as base;
+use proto::virtengine::deployment::v1::{QueryDeploymentRequest, QueryDeploymentResponse};
 use proto::virtengine::encryption::v1::{QueryRecipientKeysRequest, QueryRecipientKeysResponse, recipient_key::State};
+use sha2::{Digest, Sha256};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -21,7 +23,8 @@ const MAX_TEXT: u64 = 16 << 20;
 pub enum Encryption {
     /// Seal a text for a lease; the envelope is printed as JSON
     Seal(Seal),
-    /// Open an envelope; what was sealed is written to standard output
+    /// Open an envelope; what was sealed is written to standard output. A manifest that lies on a lease must be the one that
+    /// the lease's deployment names
     Open(Open),
 }
 
@@ -100,9 +103,29 @@ impl Open {
         let sealed: Envelope = proto::json::from_json(&json).map_err(|e| anyhow!("envelope: {e}"))?;
         let secret = context.keyring()?.recipient_secret(&self.from)?;
         let text = envelope::open(&sealed, &secret, &bound)?;
+        if self.file.is_none() {
+            let promised = promised_hash(&context.rpc()?, &self.lease.wire()).await?;
+            let found = Sha256::digest(&text);
+            if found.as_slice() != promised {
+                bail!(
+                    "the manifest on the lease {} is not the one that its deployment names: expected SHA-256 {}, got {}; its tenant \
+                     sends the new one with tx market manifest send",
+                    bound.lease_id,
+                    hex::encode(promised),
+                    hex::encode(found)
+                );
+            }
+        }
         std::io::stdout().write_all(&text)?;
         Ok(())
     }
+}
+
+/// The SHA-256 of the manifest that a lease's deployment names.
+pub async fn promised_hash(rpc: &Rpc, lease: &base::BidId) -> anyhow::Result<Vec<u8>> {
+    let request = QueryDeploymentRequest { owner: lease.owner.clone(), dseq: lease.dseq };
+    let answer: QueryDeploymentResponse = rpc.query("/virtengine.deployment.v1.Query/Deployment", &request).await?;
+    Ok(answer.deployment.unwrap_or_default().hash)
 }
 
 /// What an envelope on this lease is bound to. The chain is the one that is set, else the node's.

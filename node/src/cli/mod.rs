@@ -133,3 +133,46 @@ impl Cli {
 fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Args;
+    use clap::Command as Shown;
+
+    /// Names of what `command` and all below it leave unexplained, or explain with the words of a group of options.
+    fn unexplained(command: &Shown, path: &str, borrowed: &[String], found: &mut Vec<String>) {
+        for sub in command.get_subcommands() {
+            let path = format!("{path} {}", sub.get_name());
+            let about = sub.get_about().map(ToString::to_string).unwrap_or_default();
+            if about.is_empty() || borrowed.contains(&about) {
+                found.push(format!("{path}: {about:?}"));
+            }
+            // The market's commands have many numbers and addresses that would not explain themselves.
+            let market = [" provider", " encryption", " deployment", " market", " escrow"].iter().any(|part| path.contains(part));
+            let silent = sub.get_arguments().filter(|arg| market && arg.get_help().is_none());
+            found.extend(silent.map(|arg| format!("{path} {}", arg.get_id())));
+            unexplained(sub, &path, borrowed, found);
+        }
+    }
+
+    #[test]
+    fn every_command_and_every_option_of_the_market_says_what_it_is_for() {
+        let groups: [fn(Shown) -> Shown; 9] = [
+            tx::TxFlags::augment_args,
+            tx::Id::augment_args,
+            tx::GroupRef::augment_args,
+            query::Pages::augment_args,
+            query::Filter::augment_args,
+            query::OrderId::augment_args,
+            query::BidId::augment_args,
+            query::GroupFilter::augment_args,
+            statement::Heights::augment_args,
+        ];
+        let borrowed: Vec<String> = groups.iter().filter_map(|group| group(Shown::new("")).get_about().map(ToString::to_string)).collect();
+        assert_eq!(borrowed.len(), groups.len());
+        let mut found = Vec::new();
+        unexplained(&Cli::command(), "virtengine", &borrowed, &mut found);
+        assert!(found.is_empty(), "{found:#?}");
+    }
+}

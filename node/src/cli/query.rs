@@ -47,9 +47,11 @@ pub enum Query {
     Tx { hash: String },
     /// Transactions by their events, like "message.sender='virtengine1…'"
     Txs {
+        /// Conditions, joined with AND
         #[arg(long)]
         query: String,
-        #[arg(long, default_value_t = 1)]
+        /// From 1
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
         page: u32,
         /// Rows per page, at most 100
         #[arg(long, default_value_t = 30)]
@@ -60,6 +62,7 @@ pub enum Query {
     },
     /// Wait until a transaction is in a block
     WaitTx {
+        /// 64 hex digits
         hash: String,
         /// How long, in seconds
         #[arg(long, default_value_t = 60)]
@@ -87,7 +90,7 @@ pub struct Pages {
     #[arg(long, value_name = "BASE64")]
     page_key: Option<String>,
     /// The page's number, from 1, instead of a key
-    #[arg(long, conflicts_with = "page_key")]
+    #[arg(long, conflicts_with = "page_key", value_parser = clap::value_parser!(u64).range(1..))]
     page: Option<u64>,
     /// Rows to skip, instead of a key
     #[arg(long, conflicts_with_all = ["page_key", "page"])]
@@ -114,12 +117,16 @@ pub struct Filter {
     /// The tenant's address
     #[arg(long)]
     owner: Option<String>,
+    /// The deployment's number
     #[arg(long)]
     dseq: Option<u64>,
+    /// The group's number
     #[arg(long)]
     gseq: Option<u32>,
+    /// The order's number
     #[arg(long)]
     oseq: Option<u32>,
+    /// open, active, closed; bids also lost, leases also insufficient_funds
     #[arg(long)]
     state: Option<String>,
     #[command(flatten)]
@@ -147,20 +154,26 @@ pub struct ProviderFilter {
 /// A whole id.
 #[derive(Args)]
 pub struct OrderId {
+    /// The tenant's address
     #[arg(long)]
     owner: String,
+    /// The deployment's number
     #[arg(long)]
     dseq: u64,
+    /// The group's number
     #[arg(long, default_value_t = 1)]
     gseq: u32,
+    /// The order's number
     #[arg(long, default_value_t = 1)]
     oseq: u32,
 }
 
+/// The id of a bid, or of the lease that it became.
 #[derive(Args)]
 pub struct BidId {
     #[command(flatten)]
     order: OrderId,
+    /// The provider's address
     #[arg(long)]
     pub provider: String,
 }
@@ -169,9 +182,12 @@ pub struct BidId {
 pub enum Auth {
     /// One account
     Account {
+        /// The account's address
         address: String,
     },
+    /// All accounts
     Accounts(Pages),
+    /// The module's parameters
     Params,
 }
 
@@ -180,6 +196,7 @@ pub enum Bank {
     /// What an account owns
     #[command(visible_alias = "balance")]
     Balances {
+        /// The account's address
         address: String,
         /// Only this denomination
         #[arg(long)]
@@ -192,23 +209,33 @@ pub enum Bank {
     TotalSupply(Pages),
     /// Who owns a denomination
     DenomOwners {
+        /// Like uve
         denom: String,
         #[command(flatten)]
         pages: Pages,
     },
+    /// The module's parameters
     Params,
 }
 
 #[derive(Subcommand)]
 pub enum Staking {
+    /// All validators
     Validators(Pages),
-    Validator { address: String },
+    /// One validator
+    Validator {
+        /// Its operator address, virtenginevaloper1…
+        address: String,
+    },
+    /// What is bonded and what is not
     Pool,
+    /// The module's parameters
     Params,
 }
 
 #[derive(Subcommand)]
 pub enum Provider {
+    /// Providers by their status
     List {
         /// ACTIVE or INACTIVE
         #[arg(long, visible_alias = "state")]
@@ -216,15 +243,19 @@ pub enum Provider {
         #[command(flatten)]
         pages: Pages,
     },
+    /// One provider
     Get {
+        /// The provider's address
         owner: String,
     },
     /// What auditors vouch for
     SignedAttributes {
+        /// The provider's address
         provider: String,
         #[command(flatten)]
         pages: Pages,
     },
+    /// The module's parameters
     Params,
 }
 
@@ -232,7 +263,9 @@ pub enum Provider {
 pub enum Encryption {
     /// All keys, or one account's
     RecipientKeys {
+        /// The account's address
         address: Option<String>,
+        /// As ADDRESS
         #[arg(long, conflicts_with = "address")]
         owner: Option<String>,
         /// ACTIVE, DEPRECATED, REVOKED or EXPIRED
@@ -241,15 +274,18 @@ pub enum Encryption {
         #[command(flatten)]
         pages: Pages,
     },
+    /// The module's parameters
     Params,
 }
 
 #[derive(Subcommand)]
 pub enum Deployment {
-    /// Newest first
+    /// Deployments with their groups and money, newest first
     List {
+        /// The tenant's address
         #[arg(long)]
         owner: Option<String>,
+        /// The deployment's number
         #[arg(long)]
         dseq: Option<u64>,
         /// active or closed
@@ -258,24 +294,61 @@ pub enum Deployment {
         #[command(flatten)]
         pages: Pages,
     },
+    /// One deployment
     Get {
+        /// The tenant's address
         #[arg(long)]
         owner: String,
+        /// The deployment's number
         #[arg(long)]
         dseq: u64,
     },
+    /// The groups of deployments
     #[command(subcommand)]
     Group(Group),
+    /// As `group list`
+    Groups(GroupFilter),
+    /// The module's parameters
     Params,
+}
+
+/// The parts of a group's id; what is left out matches everything.
+#[derive(Args)]
+pub struct GroupFilter {
+    /// The tenant's address
+    #[arg(long)]
+    owner: Option<String>,
+    /// The deployment's number
+    #[arg(long, requires = "owner")]
+    dseq: Option<u64>,
+    /// open, paused, closed or insufficient_funds
+    #[arg(long)]
+    state: Option<String>,
+    #[command(flatten)]
+    pages: Pages,
+}
+
+impl GroupFilter {
+    fn ask(&self) -> Ask {
+        let GroupFilter { owner, dseq, state, pages } = self;
+        let fields = json!({ "owner": owner, "dseq": dseq, "state": state, "pagination": pages.json() });
+        ask("/virtengine.deployment.v1.Query/Groups", fields)
+    }
 }
 
 #[derive(Subcommand)]
 pub enum Group {
+    /// Groups by tenant, deployment and state
+    List(GroupFilter),
+    /// One group
     Get {
+        /// The tenant's address
         #[arg(long)]
         owner: String,
+        /// The deployment's number
         #[arg(long)]
         dseq: u64,
+        /// The group's number
         #[arg(long, default_value_t = 1)]
         gseq: u32,
     },
@@ -283,44 +356,60 @@ pub enum Group {
 
 #[derive(Subcommand)]
 pub enum Market {
+    /// Requests for bids
     #[command(subcommand)]
     Order(Order),
+    /// Offers of providers
     #[command(subcommand)]
     Bid(Bid),
+    /// Accepted offers
     #[command(subcommand)]
     Lease(Lease),
+    /// The groups of deployments
+    #[command(subcommand)]
+    Group(Group),
     /// As `order list`
     Orders(OrderFilter),
     /// As `bid list`
     Bids(ProviderFilter),
     /// As `lease list`
     Leases(ProviderFilter),
+    /// As `group list`
+    Groups(GroupFilter),
     /// What stands between a provider and a bid on an order
     Match {
         /// OWNER/DSEQ/GSEQ/OSEQ
         #[arg(long)]
         order: String,
+        /// The provider's address
         #[arg(long)]
         provider: String,
     },
+    /// The module's parameters
     Params,
 }
 
 #[derive(Subcommand)]
 pub enum Order {
+    /// Orders by tenant, number, state and attributes
     List(OrderFilter),
+    /// One order
     Get(OrderId),
 }
 
 #[derive(Subcommand)]
 pub enum Bid {
+    /// Bids by tenant, number, provider and state
     List(ProviderFilter),
+    /// One bid
     Get(BidId),
 }
 
 #[derive(Subcommand)]
 pub enum Lease {
+    /// Leases by tenant, number, provider and state
     List(ProviderFilter),
+    /// One lease, with its payments and its manifest
     Get(BidId),
 }
 
@@ -328,10 +417,13 @@ pub enum Lease {
 pub enum Escrow {
     /// Balances as of now, with when they run out, of the accounts behind leases
     Account {
+        /// The tenant's address
         #[arg(long)]
         owner: Option<String>,
+        /// The address of a provider that serves or served leases of it
         #[arg(long)]
         provider: Option<String>,
+        /// The deployment's number
         #[arg(long)]
         dseq: Option<u64>,
         #[command(flatten)]
@@ -343,11 +435,13 @@ pub enum Escrow {
     Statement(statement::Filter),
     /// What a provider was paid for usage, lease by lease, from events
     Income {
+        /// The provider's address
         #[arg(long)]
         provider: String,
         #[command(flatten)]
         heights: statement::Heights,
     },
+    /// The module's parameters
     Params,
 }
 
@@ -421,6 +515,17 @@ impl Authz {
             }
             Authz::GrantsByGranter { granter, pages } => {
                 ask("/cosmos.authz.v1beta1.Query/GranterGrants", json!({ "granter": granter, "pagination": pages.json() }))
+            }
+        }
+    }
+}
+
+impl Group {
+    fn ask(&self) -> Ask {
+        match self {
+            Group::List(filter) => filter.ask(),
+            Group::Get { owner, dseq, gseq } => {
+                ask("/virtengine.deployment.v1.Query/Group", json!({ "owner": owner, "dseq": dseq, "gseq": gseq }))
             }
         }
     }
@@ -556,9 +661,8 @@ impl Query {
                 Deployment::Get { owner, dseq } => {
                     ask("/virtengine.deployment.v1.Query/Deployment", json!({ "owner": owner, "dseq": dseq }))
                 }
-                Deployment::Group(Group::Get { owner, dseq, gseq }) => {
-                    ask("/virtengine.deployment.v1.Query/Group", json!({ "owner": owner, "dseq": dseq, "gseq": gseq }))
-                }
+                Deployment::Group(group) => group.ask(),
+                Deployment::Groups(filter) => filter.ask(),
                 Deployment::Params => ask("/virtengine.deployment.v1.Query/Params", json!({})),
             },
             Query::Market(q) => match q {
@@ -568,6 +672,8 @@ impl Query {
                 Market::Bid(Bid::Get(id)) => ask("/virtengine.market.v1.Query/Bid", id.fields()),
                 Market::Lease(Lease::List(f)) | Market::Leases(f) => ask("/virtengine.market.v1.Query/Leases", f.fields()),
                 Market::Lease(Lease::Get(id)) => ask("/virtengine.market.v1.Query/Lease", id.fields()),
+                Market::Group(group) => group.ask(),
+                Market::Groups(filter) => filter.ask(),
                 Market::Match { order, provider } => {
                     let parts: Vec<&str> = order.split('/').collect();
                     let [owner, dseq, gseq, oseq] = parts[..] else {

@@ -21,6 +21,7 @@ const MOVEMENTS: [(&str, &str); 6] = [
     ("EventDepositForfeited", "id"),
 ];
 
+/// A range of blocks.
 #[derive(Args, Default)]
 pub struct Heights {
     /// Blocks from this height on
@@ -169,6 +170,7 @@ async fn collect(
     provider: Option<&str>,
     heights: &Heights,
 ) -> anyhow::Result<BTreeMap<Place, Happened>> {
+    heights.check()?;
     // Whichever party is asked for stands in the id; with both, one of them finds it all.
     let party = provider.or(owner).context("expected --owner or --provider")?;
     party.parse::<client::address::Address>().map_err(|e| anyhow::anyhow!("{party}: {e}"))?;
@@ -205,6 +207,13 @@ fn add(found: &mut BTreeMap<Place, Happened>, kinds: &[(&'static str, &str)], ev
 }
 
 impl Heights {
+    fn check(&self) -> anyhow::Result<()> {
+        match (self.from_height, self.to_height) {
+            (Some(from), Some(to)) if to < from => bail!("--to-height {to}: expected at least --from-height, {from}"),
+            _ => Ok(()),
+        }
+    }
+
     fn limit(&self, what: &str, query: &str) -> String {
         let from = self.from_height.map(|h| format!(" AND {what}.height >= {h}"));
         let to = self.to_height.map(|h| format!(" AND {what}.height <= {h}"));

@@ -1,9 +1,8 @@
 //! `virtengine tx`: messages from flags, then one way to estimate, sign, send and wait.
 
 use super::context::Context;
-use super::envelope::{provider_key, seal};
+use super::envelope::{promised_hash, provider_key, seal};
 use super::grants::{Authz, Feegrant};
-use super::query::send;
 use super::sign::{self, Files, Numbers, Signing};
 use super::{sdl, usage};
 use anyhow::{Context as _, anyhow, bail};
@@ -136,7 +135,9 @@ pub enum Bank {
         /// A key's name or address; what --from says does not count
         #[arg(id = "sender", value_name = "FROM")]
         from: String,
+        /// An address
         to: String,
+        /// Like 10uve
         amount: String,
         #[command(flatten)]
         flags: TxFlags,
@@ -146,50 +147,58 @@ pub enum Bank {
 /// What an owner says of its provider.
 #[derive(Args)]
 pub struct Details {
+    /// What people call it
     #[arg(long)]
-    name: String,
+    name: Option<String>,
     /// How to reach the operator
     #[arg(long)]
-    contact: String,
-    #[arg(long, default_value = "")]
-    website: String,
+    contact: Option<String>,
+    /// An absolute URL
+    #[arg(long)]
+    website: Option<String>,
     /// The gateway's URL
-    #[arg(long, default_value = "")]
-    host_uri: String,
+    #[arg(long)]
+    host_uri: Option<String>,
     /// key=value, several times
-    #[arg(long = "attribute", value_parser = attribute)]
+    #[arg(long = "attribute", value_name = "KEY=VALUE", value_parser = attribute)]
     attributes: Vec<Attribute>,
-    /// A key that may bid and report in the owner's name
-    #[arg(long, default_value = "")]
-    operator: String,
-    /// Where earnings are paid
-    #[arg(long, default_value = "")]
-    payout: String,
+    /// The address of a key that may bid and report in the owner's name
+    #[arg(long)]
+    operator: Option<String>,
+    /// The address where earnings are paid
+    #[arg(long)]
+    payout: Option<String>,
     /// SHA-256 of the gateway's certificate, in hex
-    #[arg(long, default_value = "")]
-    gateway_fingerprint: String,
+    #[arg(long)]
+    gateway_fingerprint: Option<String>,
 }
 
 #[derive(Subcommand)]
 pub enum Provider {
     /// Register the signer as a provider
+    #[command(mut_arg("name", |arg| arg.required(true)), mut_arg("contact", |arg| arg.required(true)))]
     Create {
         #[command(flatten)]
         details: Details,
+        /// Held while the provider is registered, like 1000000000uve
         #[arg(long, default_value = "")]
         deposit: String,
         #[command(flatten)]
         flags: TxFlags,
     },
-    /// Replace all details
+    /// Change what is given, and leave the rest as the chain has it; an empty text takes a detail away
     Update {
         #[command(flatten)]
         details: Details,
+        /// Have no attributes any more
+        #[arg(long, conflicts_with = "attributes")]
+        no_attributes: bool,
         #[command(flatten)]
         flags: TxFlags,
     },
-    /// ACTIVE or INACTIVE
+    /// Take part in the market or not: an INACTIVE provider keeps its leases and makes no bids
     SetStatus {
+        /// ACTIVE or INACTIVE
         status: String,
         #[command(flatten)]
         flags: TxFlags,
@@ -201,27 +210,33 @@ pub enum Provider {
     },
     /// Vouch for a provider's attributes
     SignAttributes {
+        /// The provider's address
         provider: String,
-        #[arg(long = "attribute", value_parser = attribute, required = true)]
+        /// key=value, several times
+        #[arg(long = "attribute", value_name = "KEY=VALUE", value_parser = attribute, required = true)]
         attributes: Vec<Attribute>,
         #[command(flatten)]
         flags: TxFlags,
     },
     /// Vouch no longer
     DeleteSignedAttributes {
+        /// The provider's address
         provider: String,
         #[command(flatten)]
         flags: TxFlags,
     },
 }
 
+/// A recipient key.
 #[derive(Args)]
 pub struct NewKey {
+    /// What the key is for
     #[arg(long, default_value = client::envelope::ALGORITHM)]
     algorithm: String,
     /// 32 bytes in base64 or hex, or what `keys show --pubkey` prints for a key of this keyring
     #[arg(long)]
     public_key: String,
+    /// A name for people
     #[arg(long, default_value = "")]
     label: String,
     /// RFC 3339; the key does not expire without it
@@ -249,15 +264,20 @@ pub enum Encryption {
         #[command(flatten)]
         flags: TxFlags,
     },
+    /// Withdraw a key for good: nothing is sealed to it any more
     RevokeRecipientKey {
+        /// The key's
         #[arg(long)]
         fingerprint: String,
         #[command(flatten)]
         flags: TxFlags,
     },
+    /// Give a key another label
     RelabelRecipientKey {
+        /// The key's
         #[arg(long)]
         fingerprint: String,
+        /// The new label
         #[arg(long)]
         label: String,
         #[command(flatten)]
@@ -265,10 +285,13 @@ pub enum Encryption {
     },
 }
 
+/// A group of the signer's.
 #[derive(Args)]
 pub struct GroupRef {
+    /// The deployment's number
     #[arg(long)]
     dseq: u64,
+    /// The group's number
     #[arg(long, default_value_t = 1)]
     gseq: u32,
     #[command(flatten)]
@@ -279,7 +302,9 @@ pub struct GroupRef {
 pub enum Deployment {
     /// Open a deployment from a deployment file
     Create {
+        /// The deployment file
         file: PathBuf,
+        /// What its leases are paid from, like 10000000uve
         #[arg(long, default_value = "")]
         deposit: String,
         /// A number of one's own instead of the next one
@@ -288,9 +313,11 @@ pub enum Deployment {
         #[command(flatten)]
         flags: TxFlags,
     },
-    /// Put a new manifest in the place of the old one
+    /// Put a new manifest in the place of the old one; the groups stay as they are
     Update {
+        /// The changed deployment file
         file: PathBuf,
+        /// The deployment's number
         #[arg(long)]
         dseq: u64,
         #[command(flatten)]
@@ -298,19 +325,24 @@ pub enum Deployment {
     },
     /// Close all and get back what is left
     Close {
+        /// The deployment's number
         #[arg(long)]
         dseq: u64,
         #[command(flatten)]
         flags: TxFlags,
     },
+    /// The groups of a deployment, one by one
     #[command(subcommand)]
     Group(Group),
 }
 
 #[derive(Subcommand)]
 pub enum Group {
+    /// End a group for good, with its lease
     Close(GroupRef),
+    /// Take a group off the market, ending its lease
     Pause(GroupRef),
+    /// Offer a paused group again
     Start(GroupRef),
 }
 
@@ -320,10 +352,13 @@ pub struct Id {
     /// The tenant's address
     #[arg(long)]
     owner: Option<String>,
+    /// The deployment's number
     #[arg(long)]
     dseq: u64,
+    /// The group's number
     #[arg(long, default_value_t = 1)]
     gseq: u32,
+    /// The order's number
     #[arg(long, default_value_t = 1)]
     oseq: u32,
     /// The provider's address
@@ -333,10 +368,13 @@ pub struct Id {
 
 #[derive(Subcommand)]
 pub enum Market {
+    /// Offers of providers
     #[command(subcommand)]
     Bid(Bid),
+    /// Accepted offers
     #[command(subcommand)]
     Lease(Lease),
+    /// What leases are to run
     #[command(subcommand)]
     Manifest(Manifest),
 }
@@ -363,6 +401,7 @@ pub enum Bid {
         /// Per hour, for the whole group
         #[arg(long)]
         price: String,
+        /// Held until the bid is closed, like 500000uve
         #[arg(long)]
         deposit: String,
         #[command(flatten)]
@@ -389,6 +428,7 @@ pub enum Lease {
         #[command(flatten)]
         flags: TxFlags,
     },
+    /// End a lease, as its tenant
     Close {
         #[command(flatten)]
         id: Id,
@@ -411,10 +451,13 @@ pub enum Lease {
 pub enum Escrow {
     /// Pay into a deployment's account
     Deposit {
+        /// The tenant's address [default: the signer]
         #[arg(long)]
         owner: Option<String>,
+        /// The deployment's number
         #[arg(long)]
         dseq: u64,
+        /// Like 1000000uve
         #[arg(long)]
         amount: String,
         #[command(flatten)]
@@ -422,6 +465,7 @@ pub enum Escrow {
     },
     /// Take back what exceeds the runway
     WithdrawSpare {
+        /// The deployment's number
         #[arg(long)]
         dseq: u64,
         #[command(flatten)]
@@ -429,6 +473,7 @@ pub enum Escrow {
     },
     /// Report what a lease has used, from a JSON file with one record or a list
     SubmitUsage {
+        /// The JSON file
         file: PathBuf,
         #[command(flatten)]
         flags: TxFlags,
@@ -494,16 +539,17 @@ fn account_address(field: &str, text: &str) -> anyhow::Result<String> {
 }
 
 impl Details {
-    fn wire(self) -> p::Details {
+    /// What is not given is as in `known`.
+    fn wire(self, known: p::Provider) -> p::Details {
         p::Details {
-            name: self.name,
-            contact: self.contact,
-            website: self.website,
-            host_uri: self.host_uri,
-            attributes: self.attributes,
-            operator: self.operator,
-            payout: self.payout,
-            gateway_fingerprint: self.gateway_fingerprint,
+            name: self.name.unwrap_or(known.name),
+            contact: self.contact.unwrap_or(known.contact),
+            website: self.website.unwrap_or(known.website),
+            host_uri: self.host_uri.unwrap_or(known.host_uri),
+            attributes: if self.attributes.is_empty() { known.attributes } else { self.attributes },
+            operator: self.operator.unwrap_or(known.operator),
+            payout: self.payout.unwrap_or(known.payout),
+            gateway_fingerprint: self.gateway_fingerprint.unwrap_or(known.gateway_fingerprint),
         }
     }
 }
@@ -536,9 +582,9 @@ impl Tx {
                 let msg = MsgSend { from_address: from.address.clone(), to_address: account_address("to", &to)?, amount };
                 (flags, from, vec![any(&msg)])
             }
-            Tx::Provider(x) => x.build(context)?,
+            Tx::Provider(x) => x.build(context, &rpc).await?,
             Tx::Encryption(x) => x.build(context)?,
-            Tx::Deployment(x) => x.build(context)?,
+            Tx::Deployment(x) => x.build(context, &rpc).await?,
             Tx::Market(x) => x.build(context, &rpc).await?,
             Tx::Escrow(x) => x.build(context, &rpc).await?,
             Tx::Feegrant(x) => x.build(context)?,
@@ -552,17 +598,29 @@ impl Tx {
 pub type Built = (TxFlags, From, Vec<Any>);
 
 impl Provider {
-    fn build(self, context: &Context) -> anyhow::Result<Built> {
+    async fn build(self, context: &Context, rpc: &Rpc) -> anyhow::Result<Built> {
         Ok(match self {
             Provider::Create { details, deposit, flags } => {
                 let deposit = coin("--deposit", &deposit)?;
                 let from = signer(context, flags.from.as_deref())?;
-                let msg = p::MsgCreateProvider { owner: from.address.clone(), details: Some(details.wire()), deposit: Some(deposit) };
+                let details = details.wire(p::Provider::default());
+                let msg = p::MsgCreateProvider { owner: from.address.clone(), details: Some(details), deposit: Some(deposit) };
                 (flags, from, vec![any(&msg)])
             }
-            Provider::Update { details, flags } => {
+            Provider::Update { details, no_attributes, flags } => {
                 let from = signer(context, flags.from.as_deref())?;
-                let msg = p::MsgUpdateProvider { owner: from.address.clone(), details: Some(details.wire()) };
+                if flags.offline() {
+                    bail!(
+                        "--offline: what is not given is asked of the chain; make the transaction with --generate-only and sign it offline"
+                    );
+                }
+                let request = p::QueryProviderRequest { owner: from.address.clone() };
+                let answer: p::QueryProviderResponse = rpc.query("/virtengine.provider.v1.Query/Provider", &request).await?;
+                let mut details = details.wire(answer.provider.unwrap_or_default());
+                if no_attributes {
+                    details.attributes.clear();
+                }
+                let msg = p::MsgUpdateProvider { owner: from.address.clone(), details: Some(details) };
                 (flags, from, vec![any(&msg)])
             }
             Provider::SetStatus { status, flags } => {
@@ -631,21 +689,54 @@ impl Encryption {
     }
 }
 
+/// What the chain would say too late of a deployment file: its manifest is too long to be sent.
+async fn check_size(rpc: &Rpc, sdl: &client::sdl::Sdl, file: &Path) -> anyhow::Result<()> {
+    let answer: m::QueryParamsResponse = rpc.query("/virtengine.market.v1.Query/Params", &m::QueryParamsRequest {}).await?;
+    let max = answer.params.unwrap_or_default().max_envelope_bytes;
+    sdl::check_size(sdl, max as usize).with_context(|| file.display().to_string())
+}
+
+/// Refuses a file whose groups are not the deployment's: the chain keeps those, whatever the new manifest says.
+async fn check_groups(rpc: &Rpc, groups: Vec<d::GroupSpec>, owner: &str, dseq: u64) -> anyhow::Result<()> {
+    let request = d::QueryDeploymentRequest { owner: owner.into(), dseq };
+    let answer: d::QueryDeploymentResponse = rpc.query("/virtengine.deployment.v1.Query/Deployment", &request).await?;
+    let json = |groups: Vec<d::GroupSpec>| -> anyhow::Result<Value> {
+        let groups = groups.iter().map(|g| proto::json::to_json(g).map_err(|e| anyhow!("{e}")));
+        groups.collect::<anyhow::Result<_>>().map(Value::Array)
+    };
+    let on_chain = answer.groups.into_iter().map(|g| g.spec.unwrap_or_default()).collect();
+    let mut found = Vec::new();
+    usage::differences("groups", &json(on_chain)?, &json(groups)?, &mut found);
+    if !found.is_empty() {
+        bail!("the groups of a deployment cannot be changed, only what runs in them: {}", found.join("; "));
+    }
+    Ok(())
+}
+
 impl Deployment {
-    fn build(self, context: &Context) -> anyhow::Result<Built> {
+    async fn build(self, context: &Context, rpc: &Rpc) -> anyhow::Result<Built> {
         Ok(match self {
             Deployment::Create { file, deposit, dseq, flags } => {
                 let deposit = coin("--deposit", &deposit)?;
                 let sdl = sdl::parse(&file)?;
-                let groups = super::usage::group_specs(&sdl, &file)?;
+                let groups = usage::group_specs(&sdl, &file)?;
+                if !flags.offline() && !flags.generate_only {
+                    check_size(rpc, &sdl, &file).await?;
+                }
                 let from = signer(context, flags.from.as_deref())?;
                 let (owner, hash) = (from.address.clone(), sdl.manifest_hash().to_vec());
                 let msg = d::MsgCreateDeployment { owner, dseq, groups, hash, deposit: Some(deposit) };
                 (flags, from, vec![any(&msg)])
             }
             Deployment::Update { file, dseq, flags } => {
-                let hash = sdl::parse(&file)?.manifest_hash().to_vec();
+                let sdl = sdl::parse(&file)?;
                 let from = signer(context, flags.from.as_deref())?;
+                if !flags.offline() {
+                    check_size(rpc, &sdl, &file).await?;
+                    let groups = usage::group_specs(&sdl, &file)?;
+                    check_groups(rpc, groups, &from.address, dseq).await.with_context(|| file.display().to_string())?;
+                }
+                let hash = sdl.manifest_hash().to_vec();
                 let msg = d::MsgUpdateDeployment { owner: from.address.clone(), dseq, hash };
                 (flags, from, vec![any(&msg)])
             }
@@ -723,9 +814,7 @@ async fn manifest(context: &Context, rpc: &Rpc, file: &Path, id: &Id, flags: &Tx
     let sdl = sdl::parse(file)?;
     let from = signer(context, flags.from.as_deref())?;
     let lease_id = id.wire(Some(&from.address), None)?;
-    let asked = json!({ "owner": lease_id.owner, "dseq": lease_id.dseq });
-    let deployment = send(rpc, "/virtengine.deployment.v1.Query/Deployment", asked).await?;
-    let promised = deployment["deployment"]["hash"].as_str().and_then(|h| BASE64_STANDARD.decode(h).ok()).unwrap_or_default();
+    let promised = promised_hash(rpc, &lease_id).await?;
     if promised != sdl.manifest_hash() {
         bail!(
             "{}: its manifest's hash is {}, the deployment's is {}: send the file that the deployment was made from, or announce \

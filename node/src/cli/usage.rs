@@ -100,6 +100,33 @@ pub fn group_specs(sdl: &Sdl, file: &Path) -> anyhow::Result<Vec<GroupSpec>> {
     Ok(specs.into_iter().map(|spec| group_spec(spec, window)).collect())
 }
 
+/// The fields in which two messages of one kind differ, each with both values. What is not set is what is empty.
+pub fn differences(path: &str, chain: &Value, file: &Value, found: &mut Vec<String>) {
+    let empty = |value: &Value| match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        _ => false,
+    };
+    let join = |key: &str| if path.is_empty() { key.to_string() } else { format!("{path}.{key}") };
+    match (chain, file) {
+        (Value::Object(a), Value::Object(b)) => {
+            for key in a.keys().chain(b.keys().filter(|key| !a.contains_key(*key))) {
+                differences(&join(key), &chain[key], &file[key], found);
+            }
+        }
+        (Value::Object(a), other) if empty(other) => a.iter().for_each(|(key, v)| differences(&join(key), v, &Value::Null, found)),
+        (other, Value::Object(b)) if empty(other) => b.iter().for_each(|(key, v)| differences(&join(key), &Value::Null, v, found)),
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            for (i, (a, b)) in a.iter().zip(b).enumerate() {
+                differences(&format!("{path}[{i}]"), a, b, found);
+            }
+        }
+        (a, b) if a == b || (empty(a) && empty(b)) => {}
+        (a, b) => found.push(format!("{path}: the chain has {a}, the file {b}")),
+    }
+}
+
 fn attributes(pairs: Vec<(String, String)>) -> Vec<base::Attribute> {
     pairs.into_iter().map(|(key, value)| base::Attribute { key, value }).collect()
 }
@@ -156,6 +183,28 @@ mod tests {
     fn numbered(mut records: Vec<UsageRecord>, last: &Last) -> Vec<(i64, u64)> {
         number(&mut records, &lease("a"), last);
         records.iter().map(|r| (r.start_time.map_or(0, |t| t.seconds), r.sequence)).collect()
+    }
+
+    #[test]
+    fn the_difference_of_two_groups_is_told_by_field_and_what_is_unset_is_empty() {
+        let chain = json!([{ "name": "a", "resources": [{ "cpu_milli": "500", "count": 1 }], "requirements": { "signed_by": null, "attributes": [] } }]);
+        let mut file =
+            json!([{ "name": "a", "resources": [{ "cpu_milli": "500", "count": 1 }], "requirements": { "signed_by": { "all_of": [] } } }]);
+        let found = |file: &Value| {
+            let mut found = Vec::new();
+            differences("groups", &chain, file, &mut found);
+            found
+        };
+        assert_eq!(found(&file), Vec::<String>::new());
+        file[0]["resources"][0]["cpu_milli"] = "1000".into();
+        file[0]["requirements"]["signed_by"]["all_of"] = json!(["x"]);
+        let expected = [
+            r#"groups[0].resources[0].cpu_milli: the chain has "500", the file "1000""#,
+            r#"groups[0].requirements.signed_by.all_of: the chain has null, the file ["x"]"#,
+        ];
+        assert_eq!(found(&file).len(), 2);
+        assert!(expected.iter().all(|e| found(&file).iter().any(|f| f == e)), "{:?}", found(&file));
+        assert_eq!(found(&json!([])).len(), 1, "another number of groups");
     }
 
     #[test]

@@ -95,12 +95,16 @@ fn a_bid_on_a_leased_order_is_refused() {
 #[test]
 fn a_price_of_nothing_above_the_order_or_in_another_denom_is_refused() {
     let (mut w, order) = market();
-    let cases: [(Option<Coin>, &str); 6] = [
-        (None, "price: expected at least 1uve, got none"),
-        (uve(0), "price: expected at least 1uve, got \"0uve\""),
-        (coin("-50", "uve"), "price: expected at least 1uve, got \"-50uve\""),
-        (coin("50", "atom"), "price: expected at least 1uve, got \"50atom\""),
-        (coin("1.5", "uve"), "price: expected at least 1uve, got \"1.5uve\""),
+    let cases: [(Option<Coin>, &str); 7] = [
+        (None, "price: expected a whole number of uve from 1 to 18446744073709551615, got none"),
+        (uve(0), "price: expected a whole number of uve from 1 to 18446744073709551615, got \"0uve\""),
+        (coin("-50", "uve"), "price: expected a whole number of uve from 1 to 18446744073709551615, got \"-50uve\""),
+        (coin("50", "atom"), "price: expected a whole number of uve from 1 to 18446744073709551615, got \"50atom\""),
+        (coin("1.5", "uve"), "price: expected a whole number of uve from 1 to 18446744073709551615, got \"1.5uve\""),
+        (
+            coin("18446744073709551616", "uve"),
+            "price: expected a whole number of uve from 1 to 18446744073709551615, got \"18446744073709551616uve\"",
+        ),
         (uve(101), "price: expected at most 100uve, the order's price, got 101uve"),
     ];
     for (price, expected) in cases {
@@ -113,9 +117,9 @@ fn a_price_of_nothing_above_the_order_or_in_another_denom_is_refused() {
 fn a_missing_small_or_unaffordable_deposit_is_refused() {
     let (mut w, order) = market();
     for (deposit, expected) in [
-        (None, "deposit: expected at least 500000uve, got none"),
-        (uve(499_999), "deposit: expected at least 500000uve, got \"499999uve\""),
-        (coin("500000", "atom"), "deposit: expected at least 500000uve, got \"500000atom\""),
+        (None, "deposit: expected a whole number of uve from 500000 to 18446744073709551615, got none"),
+        (uve(499_999), "deposit: expected a whole number of uve from 500000 to 18446744073709551615, got \"499999uve\""),
+        (coin("500000", "atom"), "deposit: expected a whole number of uve from 500000 to 18446744073709551615, got \"500000atom\""),
     ] {
         assert_eq!(refused(&mut w, m::MsgCreateBid { deposit, ..create_bid(order.bid(paul()), 50) }), expected);
     }

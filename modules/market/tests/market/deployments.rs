@@ -93,7 +93,7 @@ fn a_missing_small_or_foreign_deposit_is_refused() {
     ];
     for (deposit, got) in cases {
         let log = w.refused(create(d::MsgCreateDeployment { deposit, ..lab(0) }));
-        assert_eq!(log, format!("deposit: expected at least 500000uve, {got}"));
+        assert_eq!(log, format!("deposit: expected a whole number of uve from 500000 to 18446744073709551615, {got}"));
     }
     let log = w.refused(create(lab(u64::MAX)));
     assert!(log.contains("insufficient funds"), "{log}");

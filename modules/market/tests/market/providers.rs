@@ -107,7 +107,7 @@ fn a_url_that_is_not_absolute_is_refused() {
 
 #[test]
 fn an_operator_and_a_payout_that_are_no_addresses_are_refused() {
-    assert!(refused(|d| d.operator = "olga".into()).starts_with("operator: "));
+    assert!(refused(|d| d.operator = "olga".into()).starts_with("operator: expected an account address, got \"olga\" ("));
     assert!(refused(|d| d.payout = "virtengine1".into()).starts_with("payout: "));
 }
 

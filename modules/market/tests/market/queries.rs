@@ -3,7 +3,7 @@
 use crate::world::*;
 use kernel::BidId;
 use proto::cosmos::base::query::v1beta1::PageRequest;
-use proto::virtengine::deployment::v1::{self as d, deployment};
+use proto::virtengine::deployment::v1::{self as d, deployment, group};
 use proto::virtengine::market::v1::{self as m, bid, lease, order};
 use proto::virtengine::provider::v1 as p;
 
@@ -80,6 +80,36 @@ fn leases_are_listed_by_provider_and_state() {
     assert_eq!(list(&w, m::QueryLeasesRequest { state: lease::State::Closed.into(), ..any() }), [all[2]]);
     assert_eq!(list(&w, m::QueryLeasesRequest { state: lease::State::InsufficientFunds.into(), ..any() }), []);
     assert_eq!(list(&w, m::QueryLeasesRequest { provider: provider(1).to_string(), ..any() }), []);
+}
+
+#[test]
+fn groups_are_listed_by_owner_deployment_and_state_as_shown() {
+    let mut w = World::new();
+    w.register_paul();
+    let two = vec![lab_group(), d::GroupSpec { name: "second".into(), ..lab_group() }];
+    let dear = d::GroupSpec { price: uve(1_000_000), ..lab_group() };
+    let (one, other) = (w.deploy(alice(), two, 10_000_000), w.deploy(bob(), vec![dear], 1_000_000));
+    w.ok(|w, ctx| w.market.pause_group(ctx, d::MsgPauseGroup { owner: alice().to_string(), dseq: one.dseq, gseq: 2 }));
+    let bid = w.make_bid(other.group(1).order(1), paul(), 1_000_000);
+    w.make_lease(bid);
+    w.time += HOUR + MINUTE;
+    let list = |r: d::QueryGroupsRequest| {
+        let answer = w.deployments.query_groups(&w.view(), r).expect("a list");
+        answer.groups.iter().map(|g| (kernel::GroupId::try_from(g.group_id.as_ref().expect("an id")).expect("valid"), g.state())).collect()
+    };
+    let any = d::QueryGroupsRequest::default;
+    let (open, paused) = ((one.group(1), group::State::Open), (one.group(2), group::State::Paused));
+    let dry = (other.group(1), group::State::InsufficientFunds);
+    let of_alice = d::QueryGroupsRequest { owner: alice().to_string(), ..any() };
+    let mut all: Vec<_> = vec![open, paused, dry];
+    all.sort_by_key(|(id, _)| *id);
+    assert_eq!(list(any()), all);
+    assert_eq!(list(of_alice.clone()), [open, paused]);
+    assert_eq!(list(d::QueryGroupsRequest { dseq: 9, ..of_alice.clone() }), []);
+    assert_eq!(list(d::QueryGroupsRequest { dseq: one.dseq, state: group::State::Paused.into(), ..of_alice }), [paused]);
+    assert_eq!(list(d::QueryGroupsRequest { state: group::State::InsufficientFunds.into(), ..any() }), [dry]);
+    let error = w.deployments.query_groups(&w.view(), d::QueryGroupsRequest { dseq: 1, ..any() }).expect_err("whose?");
+    assert_eq!((error.code, error.log.as_str()), (18, "dseq: expected together with owner: invalid request"));
 }
 
 #[test]
@@ -164,7 +194,9 @@ fn a_match_lists_each_requirement_met_or_not_and_why() {
     w.register_paul();
     let fits = ask(&w, all[2].order.bid(paul()));
     assert!(fits.matches && fits.requirements.iter().all(|r| r.met && r.reason.is_empty()), "{fits:#?}");
-    assert!(fits.requirements.iter().any(|r| r.requirement == "attribute region=local"));
+    for named in ["a price of at most 100uve per hour", "a deposit of at least 500000uve", "attribute region=local"] {
+        assert!(fits.requirements.iter().any(|r| r.requirement == named), "{named}: {fits:#?}");
+    }
     w.register_with(provider(5), p::Details { attributes: vec![attribute("region", "moon")], ..Default::default() });
     let reasons = |id: BidId| {
         let answer = ask(&w, id);
@@ -173,7 +205,9 @@ fn a_match_lists_each_requirement_met_or_not_and_why() {
     };
     assert!(reasons(all[2].order.bid(provider(5))).contains("moon"));
     assert_eq!(reasons(all[2]), "its bid is open");
+    let stranger = reasons(all[2].order.bid(account(200)));
+    assert!(stranger.contains("register it with tx provider create"), "{stranger}");
+    assert!(stranger.contains("region: the order asks for \"local\", the provider has none"), "what it will have to offer: {stranger}");
     assert!(reasons(all[0].order.bid(paul())).contains("is active"));
     assert!(reasons(all[2].order.bid(alice())).contains("the provider is the tenant"));
-    assert!(reasons(all[2].order.bid(account(200))).contains("register it with tx provider create"));
 }

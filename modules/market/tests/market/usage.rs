@@ -112,18 +112,20 @@ fn the_last_record_again_is_a_no_op_and_other_figures_under_its_sequence_are_ref
     assert!(again[0].duplicate);
     assert_eq!((again[0].paid.clone(), again[0].settled), (uve(0), paid[0].settled));
     assert_eq!(earned(&w), 25);
+    let named = |what: &str| format!("records[0] of lease {id}: {what}");
     let log = refused(&mut w, vec![record(id, 1, start, start + 30 * MINUTE, 500)]);
-    assert!(log.starts_with("sequence: 1 was used"), "{log}");
+    assert!(log.starts_with(&named("sequence: 1 was used")), "{log}");
     submit_ok(&mut w, vec![record(id, 2, start + 30 * MINUTE, start + HOUR, 1000)]);
-    assert!(refused(&mut w, vec![first]).starts_with("sequence: 1 is stale"));
-    assert!(refused(&mut w, vec![record(id, 4, start + HOUR, start + HOUR + 1, 1)]).starts_with("sequence: expected 3, got 4"));
+    assert!(refused(&mut w, vec![first]).starts_with(&named("sequence: 1 is stale")));
+    let gap = refused(&mut w, vec![record(id, 4, start + HOUR, start + HOUR + 1, 1)]);
+    assert!(gap.starts_with(&named("sequence: expected 3, got 4")), "{gap}");
 }
 
 #[test]
 fn a_record_that_starts_before_the_lease_is_refused_with_the_expected_start() {
     let (mut w, id, start) = after_an_hour();
     let log = refused(&mut w, vec![record(id, 1, start - HOUR, start, 1000)]);
-    assert!(log.starts_with("start_time: expected 2023-11-14T22:13:20Z"), "{log}");
+    assert!(log.starts_with(&format!("records[0] of lease {id}: start_time: expected 2023-11-14T22:13:20Z")), "{log}");
 }
 
 #[test]
@@ -139,7 +141,8 @@ fn one_refused_record_refuses_them_all() {
     let (mut w, id, start) = after_an_hour();
     let good = record(id, 1, start, start + 30 * MINUTE, 1000);
     let bad = record(id, 2, start, start + HOUR, 1000);
-    refused(&mut w, vec![good.clone(), bad]);
+    let log = refused(&mut w, vec![good.clone(), bad]);
+    assert!(log.starts_with(&format!("records[1] of lease {id}: start_time: expected ")), "the message says which: {log}");
     assert_eq!(earned(&w), 0);
     submit_ok(&mut w, vec![good]);
 }
@@ -149,26 +152,30 @@ fn malformed_records_are_refused_by_field() {
     let (mut w, id, start) = after_an_hour();
     let good = record(id, 1, start, start + HOUR, 1000);
     type Change = fn(&mut e::UsageRecord);
-    let cases: [(&str, Change); 6] = [
-        ("records[0].lease_id: expected an id, got none", |r| r.lease_id = None),
-        ("records[0].start_time: expected a time after 1970, got none", |r| r.start_time = None),
-        ("records[0].end_time: expected a time after 1970, got none", |r| r.end_time = None),
-        ("records[0].end_time: expected a time after 1970", |r| r.end_time = Some(proto::Timestamp { seconds: -1, nanos: 0 })),
-        ("records[0].start_time: expected a time after 1970", |r| r.start_time = Some(proto::Timestamp { seconds: i64::MAX, nanos: 0 })),
-        ("records[0].resources: expected totals, got none", |r| r.resources = None),
+    let cases: [(&str, Change); 5] = [
+        ("start_time: expected a time after 1970, got none", |r| r.start_time = None),
+        ("end_time: expected a time after 1970, got none", |r| r.end_time = None),
+        ("end_time: expected a time after 1970", |r| r.end_time = Some(proto::Timestamp { seconds: -1, nanos: 0 })),
+        ("start_time: expected a time after 1970", |r| r.start_time = Some(proto::Timestamp { seconds: i64::MAX, nanos: 0 })),
+        ("resources: expected totals, got none", |r| r.resources = None),
     ];
     for (expected, change) in cases {
         let mut bad = good.clone();
         change(&mut bad);
         let log = refused(&mut w, vec![bad]);
-        assert!(log.starts_with(expected), "{log}");
+        assert!(log.starts_with(&format!("records[0] of lease {id}: {expected}")), "{log}");
     }
-    assert!(refused(&mut w, vec![record(id, 1, start + HOUR, start + HOUR, 1000)]).starts_with("end_time: expected later"));
+    let nowhere = e::UsageRecord { lease_id: None, ..good.clone() };
+    assert_eq!(refused(&mut w, vec![nowhere]), "records[0].lease_id: expected an id, got none");
+    assert!(refused(&mut w, vec![record(id, 1, start + HOUR, start + HOUR, 1000)]).contains(": end_time: expected later"));
     assert!(refused(&mut w, vec![record(id, 1, start, start + 5 * SECOND, 1000)]).contains("shorter than 10000 ms"));
     assert_eq!(refused(&mut w, vec![]), "records: expected 1 to 100, got 0");
     assert_eq!(refused(&mut w, vec![good.clone(); 101]), "records: expected 1 to 100, got 101");
     let unknown = id.order.group.order(9).bid(paul());
-    assert_eq!(refused(&mut w, vec![record(unknown, 1, start, start + HOUR, 1000)]), format!("lease {unknown} not found"));
+    assert_eq!(
+        refused(&mut w, vec![record(unknown, 1, start, start + HOUR, 1000)]),
+        format!("records[0] of lease {unknown}: lease {unknown} not found")
+    );
 }
 
 #[test]
@@ -230,8 +237,14 @@ fn a_deposit_that_is_small_foreign_or_to_nowhere_is_refused() {
         let msg = e::MsgDeposit { depositor: bob().to_string(), deployment_id, amount };
         w.refused(|w, ctx| w.market.deposit(ctx, msg))
     };
-    assert_eq!(refused(Some(id.into()), uve(99_999)), "amount: expected at least 100000uve, got \"99999uve\"");
-    assert_eq!(refused(Some(id.into()), coin("100000", "atom")), "amount: expected at least 100000uve, got \"100000atom\"");
+    assert_eq!(
+        refused(Some(id.into()), uve(99_999)),
+        "amount: expected a whole number of uve from 100000 to 18446744073709551615, got \"99999uve\""
+    );
+    assert_eq!(
+        refused(Some(id.into()), coin("100000", "atom")),
+        "amount: expected a whole number of uve from 100000 to 18446744073709551615, got \"100000atom\""
+    );
     assert_eq!(refused(None, uve(100_000)), "deployment_id: expected an id, got none");
     let unknown = kernel::DeploymentId { owner: bob(), dseq: 1 };
     assert_eq!(refused(Some(unknown.into()), uve(100_000)), format!("deployment {unknown} not found"));
