@@ -1,9 +1,9 @@
 //! The command line of a tenant and a provider, on a node that makes its blocks alone: from a deployment file to the
 //! statement of what has long left the state.
 
-use e2e::{Run, binary, eventually, run};
+use e2e::{Node, Run, eventually, run};
 use serde_json::{Value, json};
-use std::process::{Child, Command};
+use std::process::Command;
 
 const FILE: &str = r#"version: "2.0"
 services:
@@ -20,52 +20,9 @@ profiles:
 deployment: {web: {dcloud: {profile: web, count: 1}}}
 "#;
 
-/// A node with the keys `validator`, `tenant` and `provider`, ended when dropped.
-struct Node {
-    home: tempfile::TempDir,
-    url: String,
-    child: Option<Child>,
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-}
-
-fn free_address() -> String {
-    std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").to_string()
-}
-
-impl Node {
-    fn start() -> Node {
-        let home = tempfile::tempdir().expect("a folder");
-        let address = free_address();
-        let mut node = Node { home, url: format!("http://{address}"), child: None };
-        node.ve(&["init", "market", "--chain-id", "market-1"], "").ok();
-        for name in ["validator", "tenant", "provider"] {
-            node.ve(&["keys", "add", name], "").ok();
-        }
-        node.short_windows();
-        for name in ["validator", "tenant", "provider"] {
-            node.ve(&["genesis", "add-genesis-account", name, "5000000000000uve"], "").ok();
-        }
-        node.ve(&["genesis", "gentx", "validator", "1000000000uve"], "").ok();
-        node.ve(&["genesis", "collect-gentxs"], "").ok();
-        let mut start = node.command(&["start", "--engine", "solo", "--rpc.laddr", &address]);
-        start.args(["--grpc.address", &free_address(), "--api.address", &free_address(), "--log-level", "warn"]);
-        node.child = Some(start.spawn().expect("the node starts"));
-        eventually("the first block", || (node.ve(&["query", "block", "1"], "").code == Some(0)).then_some(()));
-        node
-    }
-
-    /// Seconds where a network has hours, so that the test sees the end of everything.
-    fn short_windows(&self) {
-        let path = self.home.path().join("config/genesis.json");
-        let mut genesis: Value = serde_json::from_str(&std::fs::read_to_string(&path).expect("genesis")).expect("JSON");
+/// A node with a tenant and a provider, and seconds where a network has hours, so that the test sees the end of everything.
+fn start() -> Node {
+    Node::start("market", &["tenant", "provider"], |genesis| {
         let params = json!({
             "escrow": {
                 "min_runway": "1s", "min_usage_interval": "1s", "final_usage_window": "4s", "depletion_grace": "4s", "usage_cutoff": "20s",
@@ -77,37 +34,7 @@ impl Node {
                 genesis["app_state"][module]["params"][name] = value.clone();
             }
         }
-        std::fs::write(&path, genesis.to_string()).expect("genesis is written");
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(binary("virtengine"));
-        command.args(args).env("VIRTENGINE_HOME", self.home.path()).env("VIRTENGINE_KEYRING_BACKEND", "test");
-        command.env("VIRTENGINE_NODE", &self.url).env("VIRTENGINE_OUTPUT", "json");
-        command
-    }
-
-    fn ve(&self, args: &[&str], input: &str) -> Run {
-        run(&mut self.command(args), input)
-    }
-
-    fn query(&self, args: &[&str]) -> Value {
-        self.ve(&[&["query"], args].concat(), "").json()
-    }
-
-    fn tx(&self, from: &str, args: &[&str]) -> Run {
-        self.ve(&[&["tx"], args, &["--from", from, "--yes"]].concat(), "")
-    }
-
-    fn address(&self, name: &str) -> String {
-        self.ve(&["keys", "show", name, "-a"], "").ok().trim().into()
-    }
-
-    fn write(&self, name: &str, text: &str) -> String {
-        let path = self.home.path().join(name);
-        std::fs::write(&path, text).expect("a file");
-        path.display().to_string()
-    }
+    })
 }
 
 fn total(statement: &Value, name: &str) -> u64 {
@@ -116,7 +43,7 @@ fn total(statement: &Value, name: &str) -> u64 {
 
 #[test]
 fn from_a_deployment_file_to_the_statement_of_what_has_left_the_state() {
-    let node = Node::start();
+    let node = start();
     let (tenant, provider) = (node.address("tenant"), node.address("provider"));
     let file = node.write("web.yaml", FILE);
     deployment_files(&node, &file);
@@ -224,24 +151,12 @@ fn usage(node: &Node, tenant: &str, provider: &str, lease: &[&str]) {
 
 #[test]
 fn a_genesis_file_of_another_chain_is_refused() {
-    let mut node = Node::start();
-    let mut child = node.child.take().expect("it runs");
-    let _ = child.kill();
-    let _ = child.wait();
-    let path = node.home.path().join("config/genesis.json");
+    let mut node = start();
+    node.stop();
+    let path = node.path().join("config/genesis.json");
     let genesis = std::fs::read_to_string(&path).expect("genesis");
     std::fs::write(&path, genesis.replace("market-1", "other-7")).expect("genesis is written");
     let any = ["--rpc.laddr", "127.0.0.1:0", "--grpc.address", "127.0.0.1:0", "--api.address", "127.0.0.1:0"];
     let message = node.ve(&[&["start", "--engine", "solo"][..], &any].concat(), "").refused();
     assert!(message.contains("other-7") && message.contains("market-1") && message.contains("--home"), "{message}");
-}
-
-#[test]
-fn a_reader_that_has_gone_ends_a_command_quietly() {
-    for command in [&["keys", "mnemonic"][..], &["version"], &["completion", "bash"]] {
-        let (reader, writer) = std::io::pipe().expect("a pipe");
-        drop(reader);
-        let ended = Command::new(binary("virtengine")).args(command).stdout(writer).output().expect("the command runs");
-        assert_eq!((ended.status.code(), String::from_utf8_lossy(&ended.stderr).as_ref()), (Some(0), ""), "{command:?}");
-    }
 }
