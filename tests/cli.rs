@@ -160,7 +160,8 @@ fn two_of_three_sign_for_a_multisig_key_whose_members_know_each_other_by_public_
         home
     });
     assert!(error(node.ve(&["keys", "add", "dave", "--pubkey", "{}"], "")).contains("--pubkey: public key lacks \"@type\""));
-    assert!(error(node.ve(&["tx", "bank", "send", "bob", &alice, "1uve", "--gas", "1", "--yes"], "")).contains("bob"));
+    let offline = error(node.ve(&["tx", "bank", "send", "bob", &alice, "1uve", "--gas", "1", "--yes"], ""));
+    assert!(offline.contains("key \"bob\" is of type offline"), "{offline}");
     node.ve(&["keys", "add", "team", "--multisig", "alice,bob,carol", "--multisig-threshold", "2"], "").ok();
     let team = node.address("team");
     node.ve(&["tx", "bank", "send", "alice", &team, "1000000uve", "--yes"], "").ok();

@@ -800,6 +800,7 @@ impl TxFlags {
             format!("{} is in no key of this keyring: add it, or make an unsigned transaction with --generate-only", from.address)
         })?;
         let key = AccountKey::Single(PublicKey::from_bytes(&public_key(&from.keyring, &name)?)?);
+        let secret = from.keyring.signer(&name)?;
         let signers = sign::signers(&tx)?;
         if let Some(other) = signers.iter().find(|s| **s != from.address) {
             bail!("{other} must sign too: make the transaction with --generate-only and have each sign it with tx sign");
@@ -830,7 +831,6 @@ impl TxFlags {
         if self.numbers.sequence.is_none() {
             data.sequence = data.sequence.max(simulated.unwrap_or(0));
         }
-        let secret = from.keyring.signer(&name)?;
         let mut attempts = 0;
         let sent = loop {
             sign::sign(&mut tx, &key, &secret, mode, &data)?;
