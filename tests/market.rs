@@ -1,9 +1,9 @@
 //! The command line of a tenant and a provider, on a node that makes its blocks alone: from a deployment file to the
 //! statement of what has long left the state.
 
-use e2e::{Run, binary, eventually, run};
+use e2e::{Node, Run, eventually, run};
 use serde_json::{Value, json};
-use std::process::{Child, Command};
+use std::process::Command;
 
 const FILE: &str = r#"version: "2.0"
 services:
@@ -20,104 +20,26 @@ profiles:
 deployment: {web: {dcloud: {profile: web, count: 1}}}
 "#;
 
-const KEYS: [&str; 4] = ["validator", "tenant", "provider", "operator"];
+const KEYS: [&str; 3] = ["tenant", "provider", "operator"];
 
-/// A node with these keys, ended when dropped.
-struct Node {
-    home: tempfile::TempDir,
-    url: String,
-    child: Option<Child>,
+/// A node whose windows last seconds where a network's last hours, so that the test sees the end of everything.
+fn start() -> Node {
+    let escrow = json!({
+        "min_runway": "1s", "min_usage_interval": "1s", "final_usage_window": "4s", "depletion_grace": "4s", "usage_cutoff": "20s",
+    });
+    let market = json!({ "closed_retention": "21s", "min_lease_time": "1s", "manifest_timeout": "1s" });
+    with(&json!({ "escrow": escrow, "market": market }), "1s")
 }
 
-impl Drop for Node {
-    fn drop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-}
-
-fn free_address() -> String {
-    std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").to_string()
-}
-
-impl Node {
-    /// Seconds where a network has hours, so that the test sees the end of everything.
-    fn start() -> Node {
-        let escrow = json!({
-            "min_runway": "1s", "min_usage_interval": "1s", "final_usage_window": "4s", "depletion_grace": "4s", "usage_cutoff": "20s",
-        });
-        let market = json!({ "closed_retention": "21s", "min_lease_time": "1s", "manifest_timeout": "1s" });
-        Node::with(&json!({ "escrow": escrow, "market": market }), "1s")
-    }
-
-    /// A node whose modules have these parameters.
-    fn with(params: &Value, block_time: &str) -> Node {
-        let home = tempfile::tempdir().expect("a folder");
-        let address = free_address();
-        let mut node = Node { home, url: format!("http://{address}"), child: None };
-        node.ve(&["init", "market", "--chain-id", "market-1"], "").ok();
-        for name in KEYS {
-            node.ve(&["keys", "add", name], "").ok();
-        }
-        node.set_params(params);
-        for name in KEYS {
-            node.ve(&["genesis", "add-genesis-account", name, "5000000000000uve"], "").ok();
-        }
-        node.ve(&["genesis", "gentx", "validator", "1000000000uve"], "").ok();
-        node.ve(&["genesis", "collect-gentxs"], "").ok();
-        let mut start = node.command(&["start", "--engine", "solo", "--block-time", block_time, "--rpc.laddr", &address]);
-        start.args(["--grpc.address", &free_address(), "--api.address", &free_address(), "--log-level", "warn"]);
-        node.child = Some(start.spawn().expect("the node starts"));
-        eventually("the first block", || (node.ve(&["query", "block", "1"], "").code == Some(0)).then_some(()));
-        node
-    }
-
-    fn set_params(&self, params: &Value) {
-        let path = self.home.path().join("config/genesis.json");
-        let mut genesis: Value = serde_json::from_str(&std::fs::read_to_string(&path).expect("genesis")).expect("JSON");
+/// A node whose modules have these parameters.
+fn with(params: &Value, block_time: &str) -> Node {
+    Node::start_every(block_time, "market", &KEYS, |genesis| {
         for (module, values) in params.as_object().expect("an object") {
             for (name, value) in values.as_object().expect("an object") {
                 genesis["app_state"][module]["params"][name] = value.clone();
             }
         }
-        std::fs::write(&path, genesis.to_string()).expect("genesis is written");
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(binary("virtengine"));
-        command.args(args).env("VIRTENGINE_HOME", self.home.path()).env("VIRTENGINE_KEYRING_BACKEND", "test");
-        command.env("VIRTENGINE_NODE", &self.url).env("VIRTENGINE_OUTPUT", "json");
-        command
-    }
-
-    fn ve(&self, args: &[&str], input: &str) -> Run {
-        run(&mut self.command(args), input)
-    }
-
-    fn query(&self, args: &[&str]) -> Value {
-        self.ve(&[&["query"], args].concat(), "").json()
-    }
-
-    fn tx(&self, from: &str, args: &[&str]) -> Run {
-        self.ve(&[&["tx"], args, &["--from", from, "--yes"]].concat(), "")
-    }
-
-    /// The answer to the one message of a transaction that has to succeed.
-    fn response(&self, from: &str, args: &[&str]) -> Value {
-        self.tx(from, args).json()["responses"][0].take()
-    }
-
-    fn address(&self, name: &str) -> String {
-        self.ve(&["keys", "show", name, "-a"], "").ok().trim().into()
-    }
-
-    fn write(&self, name: &str, text: &str) -> String {
-        let path = self.home.path().join(name);
-        std::fs::write(&path, text).expect("a file");
-        path.display().to_string()
-    }
+    })
 }
 
 fn total(statement: &Value, name: &str) -> u64 {
@@ -126,7 +48,7 @@ fn total(statement: &Value, name: &str) -> u64 {
 
 #[test]
 fn from_a_deployment_file_to_the_statement_of_what_has_left_the_state() {
-    let node = Node::start();
+    let node = start();
     let (tenant, provider) = (node.address("tenant"), node.address("provider"));
     let file = node.write("web.yaml", FILE);
     deployment_files(&node, &file);
@@ -280,14 +202,12 @@ fn assert_time_goes_on(last: &Value, exported: &Value) {
 
 #[test]
 fn a_genesis_file_of_another_chain_is_refused() {
-    let mut node = Node::start();
+    let mut node = start();
     let last = node.query(&["block"])["block"]["header"].take();
-    let mut child = node.child.take().expect("it runs");
-    let _ = child.kill();
-    let _ = child.wait();
+    node.stop();
     let exported = node.ve(&["export"], "").json();
     assert_time_goes_on(&last, &exported);
-    let path = node.home.path().join("config/genesis.json");
+    let path = node.path().join("config/genesis.json");
     let genesis = std::fs::read_to_string(&path).expect("genesis");
     std::fs::write(&path, genesis.replace("market-1", "other-7")).expect("genesis is written");
     let any = ["--rpc.laddr", "127.0.0.1:0", "--grpc.address", "127.0.0.1:0", "--api.address", "127.0.0.1:0"];
@@ -313,7 +233,7 @@ fn every_command_of_tenants_providers_and_auditors_works_as_typed() {
         },
         "market": { "closed_retention": "601s", "min_lease_time": "1s", "manifest_timeout": "1s" },
     });
-    let node = Node::with(&params, "250ms");
+    let node = with(&params, "250ms");
     let [tenant, provider, auditor] = ["tenant", "provider", "validator"].map(|name| node.address(name));
     let sent = node.ve(&["tx", "bank", "send", "tenant", &provider, "1uve", "--yes"], "").refused();
     assert!(sent.contains("send transactions are disabled"), "{sent}");
@@ -539,15 +459,5 @@ impl Pass {
         refused(&heights, "--to-height 5: expected at least --from-height, 10");
         let deposit = ["tx", "escrow", "deposit", "--dseq", "1", "--from", "tenant", "--yes", "--amount", "99999999999999999999999uve"];
         refused(&deposit, "amount: expected a whole number of uve from 100000 to 18446744073709551615, got");
-    }
-}
-
-#[test]
-fn a_reader_that_has_gone_ends_a_command_quietly() {
-    for command in [&["keys", "mnemonic"][..], &["version"], &["completion", "bash"]] {
-        let (reader, writer) = std::io::pipe().expect("a pipe");
-        drop(reader);
-        let ended = Command::new(binary("virtengine")).args(command).stdout(writer).output().expect("the command runs");
-        assert_eq!((ended.status.code(), String::from_utf8_lossy(&ended.stderr).as_ref()), (Some(0), ""), "{command:?}");
     }
 }

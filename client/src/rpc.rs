@@ -20,6 +20,8 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 pub enum RpcError {
     #[error("node address {0:?}: expected http://host:port or tcp://host:port")]
     Address(String),
+    #[error("hash {0:?}: expected 64 hex digits")]
+    Hash(String),
     #[error("cannot reach the node at {url}: {reason}; is it running? Set another with --node or VIRTENGINE_NODE")]
     Unreachable { url: String, reason: String },
     #[error("the node at {url} gave an answer that is not JSON-RPC: {reason}")]
@@ -36,6 +38,8 @@ pub enum RpcError {
 #[derive(Clone)]
 pub struct Rpc {
     url: String,
+    /// The height that queries ask at; 0 is the newest.
+    height: u64,
     http: Client<HttpConnector, Full<Bytes>>,
 }
 
@@ -58,7 +62,12 @@ impl Rpc {
         url.parse::<hyper::Uri>().map_err(|_| RpcError::Address(node.into()))?;
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
-        Ok(Rpc { url, http: Client::builder(TokioExecutor::new()).build(connector) })
+        Ok(Rpc { url, height: 0, http: Client::builder(TokioExecutor::new()).build(connector) })
+    }
+
+    /// The same connection, with queries of the state at this height; 0 is the newest.
+    pub fn at(self, height: u64) -> Self {
+        Rpc { height, ..self }
     }
 
     pub fn url(&self) -> &str {
@@ -93,22 +102,22 @@ impl Rpc {
         value.get_mut("result").map(Value::take).ok_or_else(|| protocol("neither result nor error".into()))
     }
 
-    /// Asks a gRPC path with encoded bytes; height 0 is the newest. Returns the encoded answer.
-    pub async fn query_bytes(&self, path: &str, data: &[u8], height: u64) -> Result<Vec<u8>, RpcError> {
-        let params = json!({ "path": path, "data": hex::encode(data), "height": height.to_string(), "prove": false });
+    /// Asks a gRPC path with encoded bytes. Returns the encoded answer.
+    pub async fn query_bytes(&self, path: &str, data: &[u8]) -> Result<Vec<u8>, RpcError> {
+        let params = json!({ "path": path, "data": hex::encode(data), "height": self.height.to_string(), "prove": false });
         let result = self.call("abci_query", params).await?;
         let response = &result["response"];
         let code = response["code"].as_u64().unwrap_or(0) as u32;
         let text = |name: &str| response[name].as_str().unwrap_or_default();
         if code != 0 {
-            return Err(RpcError::Query { code, codespace: text("codespace").into(), log: text("log").into() });
+            return Err(RpcError::Query { code, codespace: text("codespace").into(), log: plain(text("log")).into() });
         }
         BASE64_STANDARD.decode(text("value")).map_err(|e| RpcError::Protocol { url: self.url.clone(), reason: format!("value: {e}") })
     }
 
     /// As [`Rpc::query_bytes`], with messages.
     pub async fn query<Q: Message, A: Message + Default>(&self, path: &str, request: &Q) -> Result<A, RpcError> {
-        let bytes = self.query_bytes(path, &request.encode_to_vec(), 0).await?;
+        let bytes = self.query_bytes(path, &request.encode_to_vec()).await?;
         A::decode(&bytes[..]).map_err(|e| RpcError::Protocol { url: self.url.clone(), reason: format!("{path}: {e}") })
     }
 
@@ -136,13 +145,25 @@ impl Rpc {
 
     /// A transaction in a block, by its hash in hex; None while it is in none.
     pub async fn tx(&self, hash: &str) -> Result<Option<Value>, RpcError> {
-        let raw = hex::decode(hash).map_err(|_| RpcError::Address(hash.into()))?;
-        match self.call("tx", json!({ "hash": BASE64_STANDARD.encode(raw), "prove": false })).await {
+        match self.call("tx", json!({ "hash": BASE64_STANDARD.encode(hash_bytes(hash)?), "prove": false })).await {
             Ok(value) => Ok(Some(value)),
             Err(RpcError::Node { data, message, .. }) if data.contains("not found") || message.contains("not found") => Ok(None),
             Err(e) => Err(e),
         }
     }
+}
+
+/// A hash of 64 hex digits.
+pub fn hash_bytes(hex: &str) -> Result<[u8; 32], RpcError> {
+    hex::decode(hex).ok().and_then(|raw| raw.try_into().ok()).ok_or_else(|| RpcError::Hash(hex.into()))
+}
+
+/// What a node says to a refused query, without what `abci_query` puts around a gRPC status: the status before it, and
+/// behind it the name of the error that the SDK makes of the status.
+fn plain(log: &str) -> &str {
+    let Some((_, message)) = log.strip_prefix("rpc error: code = ").and_then(|rest| rest.split_once(" desc = ")) else { return log };
+    let ends = [": unknown request", ": invalid request", ": key not found", ": unauthorized"];
+    ends.iter().find_map(|end| message.strip_suffix(end)).unwrap_or(message)
 }
 
 /// The innermost reason, which says most: "Connection refused" rather than "client error".
@@ -157,6 +178,21 @@ fn cause(e: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refusal_is_told_without_its_grpc_status() {
+        assert_eq!(plain("rpc error: code = NotFound desc = account x not found: key not found"), "account x not found");
+        assert_eq!(plain("rpc error: code = Unknown desc = a: unknown request: unknown request"), "a: unknown request");
+        assert_eq!(plain("unknown query path: unknown request"), "unknown query path: unknown request");
+    }
+
+    #[test]
+    fn a_hash_has_64_hex_digits() {
+        assert_eq!(hash_bytes(&"aB".repeat(32)).unwrap(), [0xab; 32]);
+        for text in ["", "00", "zz", &"0x".repeat(32), &"00".repeat(33)] {
+            assert_eq!(hash_bytes(text).unwrap_err().to_string(), format!("hash {text:?}: expected 64 hex digits"));
+        }
+    }
 
     #[tokio::test]
     async fn a_node_that_is_away_is_named_with_the_way_out() {

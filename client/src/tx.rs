@@ -12,10 +12,15 @@ use proto::cosmos::tx::v1beta1::{
     AuthInfo, Fee, ModeInfo, SignDoc, SignerInfo, SimulateRequest, SimulateResponse, TxBody, TxRaw, mode_info,
 };
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use std::time::{Duration, Instant};
 
 /// SIGN_MODE_DIRECT
 const DIRECT: i32 = 1;
+/// The SDK's code of a transaction that the mempool, or a recent block, has already.
+pub const IN_CACHE: u32 = 19;
+/// The SDK's code of a transaction that is signed with another sequence than the account's next one.
+pub const WRONG_SEQUENCE: u32 = 32;
 /// How often a transaction that is not in a block yet is asked for.
 const POLL: Duration = Duration::from_millis(200);
 
@@ -109,6 +114,13 @@ impl Unsigned {
     }
 }
 
+/// The sequences that a node expected and got, of `account sequence mismatch, expected 7, got 5: …`.
+pub fn sequence_mismatch(log: &str) -> Option<(u64, u64)> {
+    let (expected, rest) = log.split_once("account sequence mismatch, expected ")?.1.split_once(", got ")?;
+    let got = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+    Some((expected.parse().ok()?, got.parse().ok()?))
+}
+
 /// The single public key of a key in the keyring.
 pub fn public_key(keyring: &Keyring, name: &str) -> Result<[u8; 33], TxError> {
     match keyring.get(name)?.public_key {
@@ -144,7 +156,14 @@ pub async fn simulate(rpc: &Rpc, tx_bytes: Vec<u8>) -> Result<u64, TxError> {
 
 /// Sends and returns what the mempool said; an error if it refused.
 pub async fn broadcast(rpc: &Rpc, tx: &[u8], wait_for_check: bool) -> Result<Broadcast, TxError> {
-    let sent = rpc.broadcast(tx, wait_for_check).await?;
+    let sent = match rpc.broadcast(tx, wait_for_check).await {
+        // Not the application's word but CometBFT's, which the SDK's clients give this code.
+        Err(RpcError::Node { message, data, .. }) if format!("{message} {data}").contains("tx already exists in cache") => {
+            let hash = hex::encode_upper(Sha256::digest(tx));
+            return Err(TxError::Refused { hash, code: IN_CACHE, codespace: "sdk".into(), log: "tx already in mempool".into() });
+        }
+        answer => answer?,
+    };
     match sent.code {
         0 => Ok(sent),
         code => Err(TxError::Refused { hash: sent.hash, code, codespace: sent.codespace, log: sent.log }),
@@ -162,5 +181,20 @@ pub async fn wait(rpc: &Rpc, hash: &str, timeout: Duration) -> Result<Value, TxE
             return Err(TxError::Timeout { hash: hash.into(), seconds: timeout.as_secs() });
         }
         tokio::time::sleep(POLL).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sequence_that_a_node_expects_is_read_from_its_refusal() {
+        let log = "account sequence mismatch, expected 21, got 20: incorrect account sequence";
+        assert_eq!(sequence_mismatch(log), Some((21, 20)));
+        assert_eq!(sequence_mismatch(&format!("With gas wanted: '0': {log} [x.go:1]")), Some((21, 20)));
+        for other in ["expected 21, got 20", "account sequence mismatch, expected x, got 20", ""] {
+            assert_eq!(sequence_mismatch(other), None, "{other}");
+        }
     }
 }

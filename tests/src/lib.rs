@@ -1,11 +1,13 @@
-//! End-to-end tests: a real localnet, the real command line, a real shell. This is what they share.
+//! End-to-end tests: a real localnet or node, the real command line, a real shell. This is what they share.
 
 mod guide;
 mod network;
+mod node;
 mod shell;
 
 pub use guide::{Block, blocks, commands};
 pub use network::{Network, Run, eventually, number, run};
+pub use node::{Home, Node};
 pub use shell::{Shell, Typed};
 
 use std::path::{Path, PathBuf};

@@ -4,8 +4,8 @@
 //! A key `alice` is the item `alice.info`, a protobuf `cosmos.crypto.keyring.v1.Record`; `<hex address>.address` names
 //! the item of an address; `keyhash` is bcrypt of the passphrase, so that a wrong one is noticed before it is used.
 //! Each item is a JWE file of mode 0600 (see `jwe`). The backend `os` keeps the same items, but for `keyhash`, in the
-//! secret service of the user's session (see `service`). Local secp256k1 keys are made here; multisig and offline keys that
-//! other binaries stored are listed, ledger keys too, but not signed with. Amino records of SDKs before 0.46 are not read.
+//! secret service of the user's session (see `service`). Local secp256k1 keys, multisig keys and public keys alone are made
+//! here; ledger keys that other binaries stored are listed, but not signed with. Amino records of SDKs before 0.46 are not read.
 //!
 //! A passphrase is asked for when it is first needed and at most once per [`Keyring`]. Nothing is opened before its use.
 
@@ -25,6 +25,7 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD};
+use zeroize::Zeroizing;
 
 use crate::address::Address;
 use crate::keys::{HdPath, KeyError, Mnemonic, PublicKey, RecipientKey, RecipientKeyError, RecipientSecret, SecretKey};
@@ -110,6 +111,8 @@ pub enum KeyringError {
     NoSecret { name: String, record_type: RecordType },
     #[error("multisig key: {0}")]
     Multisig(String),
+    #[error("public key {0}")]
+    PublicKey(String),
     #[error("no correct keyring passphrase was given")]
     Passphrase,
     #[error("passphrase must be at least {MIN_PASSPHRASE} characters")]
@@ -211,6 +214,16 @@ impl Keyring {
         self.create(name, Stored::multi(name, threshold, keys))
     }
 
+    /// Adds a public key alone, from the JSON that `keys show --pubkey` prints: of a co-signer, or of a multisig key of others.
+    ///
+    /// # Errors
+    /// As [`Keyring::add`]; what the JSON lacks.
+    pub fn add_offline(&self, name: &str, json: &str) -> Result<Record, KeyringError> {
+        self.check_new_name(name)?;
+        let key = record::account_key_from_json(json).map_err(KeyringError::PublicKey)?;
+        self.create(name, Stored::offline(name, key))
+    }
+
     /// The key of this name or, failing that, of this account address.
     ///
     /// # Errors
@@ -271,6 +284,14 @@ impl Keyring {
             return Err(KeyringError::ShortPassphrase);
         }
         Ok(armor::export(&self.signer(name_or_address)?, passphrase))
+    }
+
+    /// The private key as hex, protected by nothing.
+    ///
+    /// # Errors
+    /// As [`Keyring::sign`].
+    pub fn export_hex(&self, name_or_address: &str) -> Result<Zeroizing<String>, KeyringError> {
+        Ok(Zeroizing::new(hex::encode(self.signer(name_or_address)?.to_bytes())))
     }
 
     /// Adds a key from ASCII armour.

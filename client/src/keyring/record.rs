@@ -277,15 +277,22 @@ impl Stored {
 
     /// A multisig key; its members' private keys are elsewhere.
     pub fn multi(name: &str, threshold: u32, keys: Vec<PublicKey>) -> Self {
-        let public_keys = keys.iter().map(|key| any(SECP256K1_PUBKEY, &key.to_bytes())).collect();
-        let stored = wire::Record {
-            name: name.into(),
-            pub_key: Some(wire::Any { type_url: MULTISIG_PUBKEY.into(), value: wire::Multisig { threshold, public_keys }.encode_to_vec() }),
-            item: Some(wire::Item::Multi(wire::Empty {})),
-        };
         let public_key = AccountKey::Multi { threshold, keys };
+        let item = Some(wire::Item::Multi(wire::Empty {}));
+        let stored = wire::Record { name: name.into(), pub_key: Some(public_any(&public_key)), item };
         Self {
             record: Record { name: name.into(), record_type: RecordType::Multi, public_key },
+            bytes: Zeroizing::new(stored.encode_to_vec()),
+            secret: None,
+        }
+    }
+
+    /// A public key alone; who signs with it is elsewhere.
+    pub fn offline(name: &str, public_key: AccountKey) -> Self {
+        let item = Some(wire::Item::Offline(wire::Empty {}));
+        let stored = wire::Record { name: name.into(), pub_key: Some(public_any(&public_key)), item };
+        Self {
+            record: Record { name: name.into(), record_type: RecordType::Offline, public_key },
             bytes: Zeroizing::new(stored.encode_to_vec()),
             secret: None,
         }
@@ -328,6 +335,17 @@ fn any(type_url: &str, key: &[u8]) -> wire::Any {
     wire::Any { type_url: type_url.into(), value: wire::Key { key: key.into() }.encode_to_vec() }
 }
 
+fn public_any(key: &AccountKey) -> wire::Any {
+    let single = |key: &PublicKey| any(SECP256K1_PUBKEY, &key.to_bytes());
+    match key {
+        AccountKey::Single(key) => single(key),
+        AccountKey::Multi { threshold, keys } => {
+            let multisig = wire::Multisig { threshold: *threshold, public_keys: keys.iter().map(single).collect() };
+            wire::Any { type_url: MULTISIG_PUBKEY.into(), value: multisig.encode_to_vec() }
+        }
+    }
+}
+
 fn key_bytes(any: &wire::Any, type_url: &str) -> Result<wire::Key, RecordError> {
     if any.type_url != type_url {
         return Err(RecordError::KeyType(any.type_url.clone()));
@@ -348,12 +366,30 @@ fn account_key(any: &wire::Any) -> Result<AccountKey, RecordError> {
     Ok(AccountKey::Multi { threshold: multisig.threshold, keys })
 }
 
+/// The key in the JSON that `keys show --pubkey` prints, of one key or of several.
+///
+/// # Errors
+/// As [`public_key_from_json`].
+pub(super) fn account_key_from_json(text: &str) -> Result<AccountKey, String> {
+    let json: serde_json::Value = serde_json::from_str(text).map_err(|e| format!("is not valid JSON: {e}"))?;
+    if json["@type"] != MULTISIG_PUBKEY {
+        return public_key(&json).map(AccountKey::Single);
+    }
+    let keys: Vec<PublicKey> = json["public_keys"].as_array().into_iter().flatten().map(public_key).collect::<Result<_, _>>()?;
+    let threshold = json["threshold"].as_u64().and_then(|t| u32::try_from(t).ok()).filter(|t| (1..=keys.len()).contains(&(*t as usize)));
+    let threshold = threshold.ok_or_else(|| format!("has no \"threshold\" from 1 to {}, the number of its \"public_keys\"", keys.len()))?;
+    Ok(AccountKey::Multi { threshold, keys })
+}
+
 /// The secp256k1 key in the JSON that `keys show --pubkey` prints.
 ///
 /// # Errors
 /// A sentence saying what the JSON lacks.
 pub(super) fn public_key_from_json(text: &str) -> Result<PublicKey, String> {
-    let json: serde_json::Value = serde_json::from_str(text).map_err(|e| format!("is not valid JSON: {e}"))?;
+    public_key(&serde_json::from_str(text).map_err(|e| format!("is not valid JSON: {e}"))?)
+}
+
+fn public_key(json: &serde_json::Value) -> Result<PublicKey, String> {
     match json["@type"].as_str() {
         Some(SECP256K1_PUBKEY) => {}
         Some(other) => {
@@ -403,6 +439,25 @@ mod tests {
         let keys = vec![key(ABANDON, 0, 0).public_key(), key(ABANDON_24, 3, 7).public_key()];
         let multi = AccountKey::Multi { threshold: 2, keys };
         assert_eq!(multi.address().to_string(), "virtengine1fds09hvjhrnnghfumkjc65xf443n0rzr9xdzpe");
+    }
+
+    #[test]
+    fn a_public_key_alone_is_kept_and_read_back() {
+        let one = AccountKey::Single(key(ABANDON, 0, 0).public_key());
+        let keys = vec![key(ABANDON, 0, 0).public_key(), key(ABANDON_24, 3, 7).public_key()];
+        for public_key in [one, AccountKey::Multi { threshold: 2, keys }] {
+            assert_eq!(account_key_from_json(&public_key.to_json()).unwrap(), public_key);
+            let stored = Stored::offline("carol", public_key.clone());
+            let again = Stored::decode(stored.bytes.clone()).unwrap();
+            assert!(again.secret.is_none());
+            assert_eq!(again.record, Record { name: "carol".into(), record_type: RecordType::Offline, public_key });
+        }
+        for threshold in ["0", "3", "\"1\""] {
+            let json = format!(r#"{{"@type":"{MULTISIG_PUBKEY}","threshold":{threshold},"public_keys":[{PUBKEY},{PUBKEY}]}}"#);
+            assert!(account_key_from_json(&json).unwrap_err().contains("from 1 to 2"));
+        }
+        let without = format!(r#"{{"@type":"{MULTISIG_PUBKEY}","threshold":1,"public_keys":[{{}}]}}"#);
+        assert!(account_key_from_json(&without).unwrap_err().contains("lacks \"@type\""));
     }
 
     #[test]

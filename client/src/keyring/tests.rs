@@ -273,6 +273,25 @@ fn keys_without_a_secret_do_not_sign() {
 }
 
 #[test]
+fn members_of_a_multisig_key_are_added_by_their_public_keys() {
+    let home = TempDir::new().unwrap();
+    let keyring = test_keyring(home.path());
+    keyring.add("alice", mnemonic(ABANDON), &hd()).unwrap();
+    let bob = key(ABANDON_24, 3, 7).public_key();
+    let record = keyring.add_offline("bob", &bob.to_json()).unwrap();
+    assert_eq!((record.record_type, record.address()), (RecordType::Offline, bob.address()));
+    assert!(matches!(keyring.add_offline("again", &bob.to_json()), Err(KeyringError::AddressExists { .. })));
+    assert_eq!(keyring.add_offline("carol", "{}").unwrap_err().to_string().split(',').next(), Some("public key lacks \"@type\""));
+    assert!(matches!(keyring.sign("bob", b"message"), Err(KeyringError::NoSecret { .. })));
+    let multi = keyring.add_multisig("multi", 2, &["alice".into(), "bob".into()], false).unwrap();
+    assert_eq!(multi.address().to_string(), "virtengine1fds09hvjhrnnghfumkjc65xf443n0rzr9xdzpe");
+    // Elsewhere it is known by its public key alone.
+    let elsewhere = TempDir::new().unwrap();
+    let known = test_keyring(elsewhere.path()).add_offline("multi", &multi.public_key.to_json()).unwrap();
+    assert_eq!(known.public_key, multi.public_key);
+}
+
+#[test]
 fn one_damaged_key_does_not_hide_the_others() {
     let home = TempDir::new().unwrap();
     let (p, shown) = prompt(&[]);

@@ -1,6 +1,6 @@
 //! Account keys: BIP-39 mnemonics, BIP-44 derivation, secp256k1 signatures as Cosmos chains verify them.
 //!
-//! Secrets are wiped when dropped, have no `Debug` and do not leave this crate but by an armoured export.
+//! Secrets are wiped when dropped, have no `Debug` and do not leave this crate but by an export.
 
 mod recipient;
 

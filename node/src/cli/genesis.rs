@@ -192,7 +192,7 @@ impl Genesis {
             Genesis::Validate { file } => {
                 let path = file.unwrap_or_else(|| context.genesis_path());
                 validate(&path)?;
-                eprintln!("{} is a valid genesis document", path.display());
+                context.hint(format_args!("{} is a valid genesis document", path.display()));
                 Ok(())
             }
         }
@@ -268,7 +268,7 @@ impl Gentx {
         let path = self.output_document.unwrap_or_else(|| context.config_dir().join("gentx").join(format!("gentx-{}.json", node.id)));
         std::fs::create_dir_all(path.parent().context("--output-document: expected a file")?)?;
         write(&path, &text)?;
-        eprintln!("genesis transaction written to {}", path.display());
+        context.hint(format_args!("genesis transaction written to {}", path.display()));
         Ok(())
     }
 }
@@ -297,7 +297,7 @@ fn collect(context: &Context, dir: Option<PathBuf>) -> anyhow::Result<()> {
     document.save()?;
     super::init::set_peers(&context.config_dir(), &peers.join(","))?;
     validate(&document.path)?;
-    eprintln!("{} genesis transactions collected", files.len());
+    context.hint(format_args!("{} genesis transactions collected", files.len()));
     Ok(())
 }
 

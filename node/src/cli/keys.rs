@@ -1,11 +1,11 @@
 //! `virtengine keys`.
 
-use super::context::{Context, Output, say};
+use super::context::{Context, Output, say, tell};
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use client::address::Prefix;
-use client::keyring::{KeyOutput, to_yaml};
-use client::keys::{HdPath, Mnemonic};
+use client::keyring::{AccountKey, KeyOutput, Record, RecordType, to_yaml};
+use client::keys::{HdPath, Mnemonic, SecretKey};
 use std::path::PathBuf;
 
 /// Cosmos' coin type in BIP-44 paths.
@@ -40,7 +40,18 @@ pub enum Keys {
         yes: bool,
     },
     /// A key as ASCII armour, encrypted under a pass-phrase
-    Export { name: String },
+    Export {
+        name: String,
+        /// The bare private key in hex; needs --unsafe
+        #[arg(long, requires = "unprotected")]
+        unarmored_hex: bool,
+        /// Yes, bare: whoever sees it owns the account
+        #[arg(id = "unprotected", long = "unsafe", requires = "unarmored_hex")]
+        unprotected: bool,
+        /// Do not ask
+        #[arg(long, short, requires = "unarmored_hex")]
+        yes: bool,
+    },
     /// Add a key from ASCII armour
     Import { name: String, file: PathBuf },
     /// A new mnemonic
@@ -67,6 +78,15 @@ pub struct Add {
     /// Address index of the HD path
     #[arg(long, default_value_t = 0)]
     index: u32,
+    /// The whole HD path [default: m/44'/118'/ACCOUNT'/0/INDEX]
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["account", "index"])]
+    hd_path: Option<HdPath>,
+    /// Show the key and keep nothing
+    #[arg(long, conflicts_with_all = ["multisig", "pubkey"])]
+    dry_run: bool,
+    /// Add a public key alone, as keys show --pubkey prints it: a co-signer's, or a multisig key of others
+    #[arg(long, value_name = "JSON", conflicts_with_all = ["recover", "source", "multisig"])]
+    pubkey: Option<String>,
     /// Not supported yet
     #[arg(long)]
     ledger: bool,
@@ -149,7 +169,7 @@ impl Keys {
                         bail!("key {name} was kept");
                     }
                     keyring.delete(&name)?;
-                    eprintln!("key {name} is deleted");
+                    context.hint(format_args!("key {name} is deleted"));
                 }
             }
             Keys::Rename { name, new_name, yes } => {
@@ -157,9 +177,16 @@ impl Keys {
                     bail!("key {name} was kept");
                 }
                 context.keyring()?.rename(&name, &new_name)?;
-                eprintln!("key {name} is now {new_name}");
+                context.hint(format_args!("key {name} is now {new_name}"));
             }
-            Keys::Export { name } => {
+            Keys::Export { name, unarmored_hex: true, yes, .. } => {
+                let warning = "The private key will be shown bare: whoever sees it owns the account. Continue?";
+                if !yes && !prompt.confirm(warning)? {
+                    bail!("key {name} was not exported");
+                }
+                say(context.keyring()?.export_hex(&name)?.as_str());
+            }
+            Keys::Export { name, .. } => {
                 let keyring = context.keyring()?;
                 keyring.get(&name)?;
                 let passphrase = prompt.secret("Enter passphrase to encrypt the exported key:")?;
@@ -170,7 +197,7 @@ impl Keys {
                 let keyring = context.keyring()?;
                 let passphrase = prompt.secret("Enter passphrase to decrypt your key:")?;
                 keyring.import_armored(&name, &armor, &passphrase)?;
-                eprintln!("key {name} is imported");
+                context.hint(format_args!("key {name} is imported"));
             }
             Keys::Mnemonic => say(Mnemonic::generate().phrase().as_str()),
             Keys::Parse { address } => parse(context, &address)?,
@@ -189,14 +216,24 @@ impl Add {
             print_one(context, record.output(Prefix::Account));
             return Ok(());
         }
+        if let Some(json) = &self.pubkey {
+            print_one(context, context.keyring()?.add_offline(&self.name, json).context("--pubkey")?.output(Prefix::Account));
+            return Ok(());
+        }
         let mnemonic = match (&self.source, self.recover) {
             (Some(file), _) => Some(Mnemonic::parse(super::context::read(file)?.trim())?),
             (None, true) => Some(Mnemonic::parse(context.prompt.line("Enter your bip39 mnemonic")?.trim())?),
             (None, false) => None,
         };
         let new = mnemonic.is_none();
-        let path = HdPath::bip44(COIN_TYPE, self.account, self.index)?;
-        let (record, mnemonic) = context.keyring()?.add(&self.name, mnemonic, &path)?;
+        let path = self.hd_path.map_or_else(|| HdPath::bip44(COIN_TYPE, self.account, self.index), Ok)?;
+        let (record, mnemonic) = if self.dry_run {
+            let mnemonic = mnemonic.unwrap_or_else(Mnemonic::generate);
+            let public_key = AccountKey::Single(SecretKey::derive(&mnemonic, &path)?.public_key());
+            (Record { name: self.name, record_type: RecordType::Local, public_key }, mnemonic)
+        } else {
+            context.keyring()?.add(&self.name, mnemonic, &path)?
+        };
         let mut output = record.output(Prefix::Account);
         let show = new && !self.no_backup;
         if context.output == Output::Json {
@@ -208,9 +245,9 @@ impl Add {
         }
         say(to_yaml(&[output]));
         if show {
-            eprintln!("\n**Important** write this mnemonic phrase in a safe place.");
-            eprintln!("It is the only way to recover your account if you ever forget your password.\n");
-            eprintln!("{}", *mnemonic.phrase());
+            tell("\n**Important** write this mnemonic phrase in a safe place.");
+            tell("It is the only way to recover your account if you ever forget your password.\n");
+            tell(mnemonic.phrase().as_str());
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
 //! The command line: one file per group of commands. Standard output carries results and nothing else; prompts and
-//! hints go to standard error.
+//! hints go to standard error, hints not where JSON was asked for and no terminal is there.
 
 mod context;
 mod debug;
@@ -20,6 +20,7 @@ mod usage;
 pub use context::{Context, Global, Output};
 
 use clap::{CommandFactory, Parser, Subcommand};
+use context::{say, tell};
 use std::process::ExitCode;
 
 /// An open marketplace for compute: the node and its command line.
@@ -45,8 +46,8 @@ enum Command {
     #[command(subcommand)]
     Tx(tx::Tx),
     /// Ask a node about the chain
-    #[command(subcommand, visible_alias = "q")]
-    Query(query::Query),
+    #[command(visible_alias = "q")]
+    Query(query::AtHeight),
     /// Deployment files: check them and see what they become
     #[command(subcommand)]
     Sdl(sdl::Sdl),
@@ -80,14 +81,10 @@ impl Cli {
             Ok(cli) => return cli.run(),
             Err(error) => error,
         };
-        let args: Vec<String> = std::env::args().collect();
-        let asked = |pair: &[String]| matches!(pair[0].as_str(), "--output" | "-o") && pair[1] == "json";
-        let json = args.windows(2).any(asked)
-            || args.iter().any(|a| a == "--output=json" || a == "-ojson")
-            || std::env::var("VIRTENGINE_OUTPUT").is_ok_and(|v| v == "json");
-        if json && error.use_stderr() {
+        let args: Vec<String> = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
+        if error.use_stderr() && context::wants_json(&args) {
             let text = error.to_string();
-            eprintln!("{}", serde_json::json!({ "error": text.trim_start_matches("error: ").trim_end() }));
+            tell(serde_json::json!({ "error": text.trim_start_matches("error: ").trim_end() }));
             return ExitCode::from(2);
         }
         error.exit()
@@ -101,8 +98,8 @@ impl Cli {
             Ok(code) => code,
             Err(e) => {
                 match output {
-                    Some(Output::Json) => eprintln!("{}", serde_json::json!({ "error": format!("{e:#}") })),
-                    _ => eprintln!("Error: {e:#}"),
+                    Some(Output::Json) => tell(serde_json::json!({ "error": format!("{e:#}") })),
+                    _ => tell(format_args!("Error: {e:#}")),
                 }
                 ExitCode::FAILURE
             }
@@ -122,8 +119,12 @@ impl Cli {
             Command::Status => block_on(status::run(&context))?,
             Command::Debug(x) => return x.run(&context),
             Command::Export(x) => x.run(&context)?,
-            Command::Version { long } => status::version(&context, long)?,
-            Command::Completion { shell } => clap_complete::generate(shell, &mut Cli::command(), "virtengine", &mut std::io::stdout()),
+            Command::Version { long } => status::version(&context, long),
+            Command::Completion { shell } => {
+                let mut script = Vec::new();
+                clap_complete::generate(shell, &mut Cli::command(), "virtengine", &mut script);
+                say(String::from_utf8(script)?);
+            }
         }
         Ok(ExitCode::SUCCESS)
     }

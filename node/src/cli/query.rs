@@ -2,12 +2,43 @@
 
 use super::{Context, statement};
 use anyhow::{Context as _, bail};
-use clap::{Args, Subcommand};
-use client::rpc::Rpc;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use clap::{Args, Subcommand, ValueEnum};
+use client::rpc::{Rpc, hash_bytes};
 use client::tx;
 use proto::virtengine::base::v1 as base;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use std::time::Duration;
+
+/// A query, and the height that it asks at.
+#[derive(Args)]
+pub struct AtHeight {
+    /// The state as of this block, if the node still has it, instead of the newest
+    #[arg(id = "at-height", long = "height", global = true, value_name = "HEIGHT")]
+    height: Option<u64>,
+    #[command(subcommand)]
+    query: Query,
+}
+
+/// What a transaction is looked up by.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum TxBy {
+    Hash,
+    /// A signer's address and sequence, like virtengine1…/7
+    #[value(name = "acc_seq")]
+    AccSeq,
+    /// One of its signatures in base64
+    Signature,
+}
+
+/// What a block is looked up by.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BlockBy {
+    Height,
+    Hash,
+}
 
 #[derive(Subcommand)]
 pub enum Query {
@@ -43,8 +74,13 @@ pub enum Query {
     Authz(Authz),
     /// The parameters of all our modules
     Params,
-    /// A transaction by its hash
-    Tx { hash: String },
+    /// A transaction by its hash, or what --type says
+    Tx {
+        hash: String,
+        /// What HASH is
+        #[arg(long = "type", value_name = "TYPE", default_value = "hash")]
+        by: TxBy,
+    },
     /// Transactions by their events, like "message.sender='virtengine1…'"
     Txs {
         /// Conditions, joined with AND
@@ -73,10 +109,13 @@ pub enum Query {
         /// The newest when left out
         height: Option<u64>,
     },
-    /// A block by its height
+    /// A block by its height, or its hash
     Block {
         /// The newest when left out
-        height: Option<u64>,
+        height: Option<String>,
+        /// What HEIGHT is
+        #[arg(long = "type", value_name = "TYPE", default_value = "height")]
+        by: BlockBy,
     },
 }
 
@@ -582,34 +621,61 @@ impl BidId {
     }
 }
 
-impl Query {
+impl AtHeight {
     pub async fn run(self, context: &Context) -> anyhow::Result<()> {
-        let rpc = context.rpc()?;
+        let rpc = context.rpc()?.at(self.height.unwrap_or(0));
+        let at_height = self.height.filter(|h| *h > 0).map(|h| h.to_string());
         let page = |pages: &Pages| json!({ "pagination": pages.json() });
-        let ask = match &self {
+        let ask = match &self.query {
+            Query::Tx { .. } | Query::Txs { .. } | Query::WaitTx { .. } | Query::Escrow(Escrow::Statement(_) | Escrow::Income { .. })
+                if at_height.is_some() =>
+            {
+                bail!("--height: expected a query of the state or of a block, and this one searches them all")
+            }
             Query::Params => return params(context, &rpc).await,
-            Query::Tx { hash } => return transaction(context, &rpc, hash).await,
+            Query::Tx { hash, by } => {
+                let found = transaction(&rpc, hash, *by).await?.with_context(|| format!("tx not found: {hash}"))?;
+                context.print(&whole(&rpc, &found, &mut BTreeMap::new()).await?);
+                return Ok(());
+            }
             Query::WaitTx { hash, timeout } => {
-                tx::wait(&rpc, hash, Duration::from_secs(*timeout)).await?;
-                return transaction(context, &rpc, hash).await;
+                let found = tx::wait(&rpc, hash, Duration::from_secs(*timeout)).await?;
+                context.print(&whole(&rpc, &found, &mut BTreeMap::new()).await?);
+                return Ok(());
             }
             Query::Txs { query, page, limit, order_by } => {
                 let params = json!({ "query": query, "page": page.to_string(), "per_page": limit.to_string(), "order_by": order_by });
                 let mut found = rpc.call("tx_search", params).await?;
-                let txs: Vec<Value> = found["txs"].as_array().into_iter().flatten().map(super::tx::shown).collect();
+                let (mut txs, mut times) = (Vec::new(), BTreeMap::new());
+                for found in found["txs"].as_array().into_iter().flatten() {
+                    txs.push(whole(&rpc, found, &mut times).await?);
+                }
                 context.print(&json!({ "total_count": found["total_count"].take(), "page_number": page.to_string(), "limit": limit.to_string(), "txs": txs }));
                 return Ok(());
             }
             Query::BlockResults { height } => {
-                let params = height.map_or(json!({}), |h| json!({ "height": h.to_string() }));
-                context.print(&rpc.call("block_results", params).await?);
+                let height = height.map(|h| h.to_string()).or(at_height);
+                context.print(&rpc.call("block_results", height.map_or(json!({}), |h| json!({ "height": h }))).await?);
                 return Ok(());
             }
             Query::Feegrant(q) => q.ask(),
             Query::Authz(q) => q.ask(),
-            Query::Block { height } => {
-                let params = height.map_or(json!({}), |h| json!({ "height": h.to_string() }));
-                context.print(&rpc.call("block", params).await?);
+            Query::Block { height, by } => {
+                let block = match (by, height) {
+                    (BlockBy::Hash, Some(hash)) => {
+                        rpc.call("block_by_hash", json!({ "hash": BASE64_STANDARD.encode(hash_bytes(hash)?) })).await?
+                    }
+                    (BlockBy::Hash, None) => bail!("--type hash: expected the hash of a block, got none"),
+                    (BlockBy::Height, Some(height)) => {
+                        let height: u64 = height.parse().with_context(|| format!("height {height:?}: expected a number"))?;
+                        rpc.call("block", json!({ "height": height.to_string() })).await?
+                    }
+                    (BlockBy::Height, None) => rpc.call("block", at_height.map_or(json!({}), |h| json!({ "height": h }))).await?,
+                };
+                if block["block"].is_null() {
+                    bail!("block not found: {}", height.as_deref().unwrap_or_default());
+                }
+                context.print(&block);
                 return Ok(());
             }
             Query::Auth(q) => match q {
@@ -716,7 +782,7 @@ pub async fn send(rpc: &Rpc, path: &str, fields: Value) -> anyhow::Result<Value>
     let service = proto::descriptors().get_service_by_name(service).expect("a service of our protos");
     let method = service.methods().find(|m| m.name() == method).expect("a method of our protos");
     let request = proto::json::from_value(method.input().full_name(), &without_null(fields))?;
-    let answer = rpc.query_bytes(path, &request, 0).await?;
+    let answer = rpc.query_bytes(path, &request).await?;
     Ok(proto::json::to_value(method.output().full_name(), &answer)?)
 }
 
@@ -748,11 +814,33 @@ async fn params(context: &Context, rpc: &Rpc) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn transaction(context: &Context, rpc: &Rpc, hash: &str) -> anyhow::Result<()> {
-    if hash.len() != 64 || hex::decode(hash).is_err() {
-        bail!("hash {hash:?}: expected 64 hex digits");
+/// CometBFT's answer to `tx`; None where there is no such transaction in a block.
+async fn transaction(rpc: &Rpc, text: &str, by: TxBy) -> anyhow::Result<Option<Value>> {
+    let key = match by {
+        TxBy::Hash => return Ok(rpc.tx(text).await?),
+        TxBy::AccSeq => "tx.acc_seq",
+        TxBy::Signature => "tx.signature",
+    };
+    if text.contains('\'') {
+        bail!("{text:?}: expected no quotes");
     }
-    let found = rpc.tx(hash).await?.with_context(|| format!("tx not found: {hash}"))?;
-    context.print(&super::tx::shown(&found));
-    Ok(())
+    let mut found = rpc.call("tx_search", json!({ "query": format!("{key}='{text}'"), "per_page": "1" })).await?;
+    Ok(found["txs"].get_mut(0).map(Value::take))
+}
+
+/// A transaction with its content and the time of its block; `times` has those that are known by their heights.
+async fn whole(rpc: &Rpc, found: &Value, times: &mut BTreeMap<String, Value>) -> anyhow::Result<Value> {
+    let mut shown = super::tx::shown(found);
+    let bytes = BASE64_STANDARD.decode(found["tx"].as_str().unwrap_or_default()).context("tx: expected base64")?;
+    shown["tx"] = super::sign::decoded(&bytes)?;
+    shown["tx"]["@type"] = json!("/cosmos.tx.v1beta1.Tx");
+    let height = found["height"].as_str().unwrap_or_default();
+    if !times.contains_key(height) {
+        // A node may index transactions longer than it keeps blocks.
+        let time = statement::block_time(rpc, height.parse()?).await.unwrap_or_default();
+        let seconds = time.as_str().map(|t| format!("{}Z", t.trim_end_matches('Z').split('.').next().unwrap_or_default()));
+        times.insert(height.into(), json!(seconds));
+    }
+    shown["timestamp"] = times[height].clone();
+    Ok(shown)
 }

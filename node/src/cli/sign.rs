@@ -2,7 +2,7 @@
 //! machine without a network, and sent when all have signed.
 
 use super::context::{Context, read, say, write};
-use super::tx::{Mode, broadcast_mode, report, signer};
+use super::tx::{Mode, RESIGN, broadcast_mode, report, signer};
 use anyhow::{Context as _, bail};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -12,7 +12,7 @@ use client::keyring::AccountKey;
 use client::keys::{PublicKey, SecretKey};
 use client::rpc::Rpc;
 use client::sign::{SignMode, SignerData, account_key, combine, encode, holds, key_any, mode_of, put, sign_bytes, single_mode};
-use client::tx::{account, broadcast, public_key};
+use client::tx::{account, broadcast, public_key, sequence_mismatch};
 use prost::Message;
 use proto::Any;
 use proto::cosmos::tx::signing::v1beta1::signature_descriptor::{Data, data};
@@ -75,9 +75,9 @@ impl Numbers {
 
 #[derive(Args)]
 pub struct How {
-    /// Who signs: a key's name or address
+    /// Who signs: a key's name or address [env: VIRTENGINE_FROM]
     #[arg(long)]
-    from: String,
+    from: Option<String>,
     #[command(flatten)]
     numbers: Numbers,
     /// Sign as a member of this multisig key: its name or address
@@ -98,6 +98,7 @@ pub struct How {
 pub enum Files {
     /// Sign a transaction that --generate-only made
     Sign {
+        /// - stands for standard input, here and wherever a transaction's file is asked for
         file: PathBuf,
         #[command(flatten)]
         how: How,
@@ -134,7 +135,7 @@ pub enum Files {
     /// Send a signed transaction
     Broadcast {
         file: PathBuf,
-        /// [default: block]
+        /// [default: block] [env: VIRTENGINE_BROADCAST_MODE]
         #[arg(long, short)]
         broadcast_mode: Option<Mode>,
     },
@@ -180,6 +181,15 @@ pub fn print_tx(tx: &Tx, file: Option<&Path>) -> anyhow::Result<()> {
     emit(&proto::json::to_json(tx)?.to_string(), file)
 }
 
+/// The JSON of an encoded transaction.
+pub fn decoded(bytes: &[u8]) -> anyhow::Result<Value> {
+    let raw = TxRaw::decode(bytes)?;
+    let part = |name, bytes: &[u8]| proto::json::to_value(name, bytes);
+    let signatures: Vec<String> = raw.signatures.iter().map(|s| BASE64_STANDARD.encode(s)).collect();
+    let (body, auth) = ("cosmos.tx.v1beta1.TxBody", "cosmos.tx.v1beta1.AuthInfo");
+    Ok(json!({ "body": part(body, &raw.body_bytes)?, "auth_info": part(auth, &raw.auth_info_bytes)?, "signatures": signatures }))
+}
+
 /// The addresses of those who must sign: the messages' signers in their order, then the fee's payer.
 pub fn signers(tx: &Tx) -> anyhow::Result<Vec<String>> {
     let mut all: Vec<String> = Vec::new();
@@ -217,9 +227,11 @@ pub fn sign(tx: &mut Tx, key: &AccountKey, secret: &SecretKey, mode: SignMode, d
     Ok(())
 }
 
-/// The gas that `tx` would use now, signed by all its signers. `key` is the first one's, if it is known.
-pub async fn simulate(rpc: &Rpc, tx: &Tx, key: Option<Any>, sequence: Option<u64>) -> anyhow::Result<u64> {
-    let (mut tx, mut key) = (tx.clone(), key);
+/// The gas that `tx` would use now, signed by all its signers, and the sequence with which the first one signs: behind its
+/// transactions that are in no block yet. `key` is the first one's, if it is known, and `sequence` is that sequence if it is
+/// given.
+pub async fn simulate(rpc: &Rpc, tx: &Tx, mut key: Option<Any>, sequence: Option<u64>) -> anyhow::Result<(u64, u64)> {
+    let mut tx = tx.clone();
     let mut infos = Vec::new();
     for (index, signer) in signers(&tx)?.into_iter().enumerate() {
         let sequence = match sequence {
@@ -229,14 +241,26 @@ pub async fn simulate(rpc: &Rpc, tx: &Tx, key: Option<Any>, sequence: Option<u64
         infos.push(SignerInfo { public_key: key.take(), mode_info: Some(single_mode(SignMode::Direct)), sequence });
     }
     tx.signatures = vec![Vec::new(); infos.len()];
-    tx.auth_info.get_or_insert_default().signer_infos = infos;
-    Ok(client::tx::simulate(rpc, encode(&tx)).await?)
+    let mut attempts = 0;
+    loop {
+        tx.auth_info.get_or_insert_default().signer_infos = infos.clone();
+        let error = match client::tx::simulate(rpc, encode(&tx)).await {
+            Ok(used) => return Ok((used, infos[0].sequence)),
+            Err(error) => error,
+        };
+        // The state that a query reads lags behind the one that transactions are checked on, by those that wait for a block.
+        let behind = sequence_mismatch(&error.to_string()).filter(|(expected, got)| expected > got && attempts < RESIGN);
+        let info = behind.and_then(|(_, got)| infos.iter_mut().skip(usize::from(sequence.is_some())).find(|i| i.sequence == got));
+        let (Some((expected, _)), Some(info)) = (behind, info) else { return Err(error.into()) };
+        info.sequence = expected;
+        attempts += 1;
+    }
 }
 
 impl How {
     /// Signs one transaction; returns what is to be printed.
     async fn sign(&self, context: &Context, rpc: &Rpc, tx: &mut Tx, offset: u64) -> anyhow::Result<String> {
-        let from = signer(context, Some(&self.from))?;
+        let from = signer(context, self.from.as_deref())?;
         let name = &from.record.as_ref().with_context(|| format!("{} is in no key of this keyring", from.address))?.name;
         let key = AccountKey::Single(PublicKey::from_bytes(&public_key(&from.keyring, name)?)?);
         let secret = from.keyring.signer(name)?;
@@ -245,7 +269,7 @@ impl How {
             None => from.address.clone(),
         };
         let mut data = self.numbers.data(context, rpc, &account).await?;
-        data.sequence += offset;
+        data.sequence = data.sequence.checked_add(offset).with_context(|| format!("--sequence {}: expected less", data.sequence))?;
         let several = self.multisig.is_some() || signers(tx)?.len() > 1;
         let mode = self.sign_mode.map_or(if several { SignMode::AminoJson } else { SignMode::Direct }, Signing::mode);
         if several && mode == SignMode::Direct {
@@ -362,17 +386,12 @@ impl Files {
                 let bytes = if hex { hex::decode(&bytes).ok() } else { BASE64_STANDARD.decode(&bytes).ok() };
                 let bytes = bytes.with_context(|| if hex { "expected hex" } else { "expected base64, or hex with --hex" })?;
                 proto::strict::transaction(&bytes)?;
-                let raw = TxRaw::decode(&bytes[..])?;
-                let part = |name, bytes: &[u8]| proto::json::to_value(name, bytes);
-                let signatures: Vec<String> = raw.signatures.iter().map(|s| BASE64_STANDARD.encode(s)).collect();
-                let (body, auth) = ("cosmos.tx.v1beta1.TxBody", "cosmos.tx.v1beta1.AuthInfo");
-                let shown = json!({ "body": part(body, &raw.body_bytes)?, "auth_info": part(auth, &raw.auth_info_bytes)?, "signatures": signatures });
-                say(shown);
+                say(decoded(&bytes)?);
                 Ok(())
             }
             Files::Simulate { file, sequence } => {
                 let tx = read_tx(&file)?;
-                context.print(&json!({ "gas_used": simulate(rpc, &tx, None, sequence).await?.to_string() }));
+                context.print(&json!({ "gas_used": simulate(rpc, &tx, None, sequence).await?.0.to_string() }));
                 Ok(())
             }
         }

@@ -237,7 +237,7 @@ async fn search(rpc: &Rpc, method: &str, rows: &str, query: &str) -> anyhow::Res
     Ok(all)
 }
 
-async fn block_time(rpc: &Rpc, height: u64) -> anyhow::Result<Value> {
+pub async fn block_time(rpc: &Rpc, height: u64) -> anyhow::Result<Value> {
     Ok(rpc.call("header", json!({ "height": height.to_string() })).await?["header"]["time"].take())
 }
 

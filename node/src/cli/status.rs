@@ -1,19 +1,24 @@
 //! `virtengine status` and `virtengine version`.
 
-use super::Context;
 use super::context::say;
+use super::{Context, Output};
 use serde_json::json;
 
-/// CometBFT's own answer, as it is.
+/// CometBFT's own answer: JSON unless text is asked for.
 pub async fn run(context: &Context) -> anyhow::Result<()> {
-    say(context.rpc()?.status().await?);
+    let status = context.rpc()?.status().await?;
+    match context.asked_output {
+        Some(Output::Text) => context.print(&status),
+        _ => say(status),
+    }
     Ok(())
 }
 
-pub fn version(context: &Context, long: bool) -> anyhow::Result<()> {
-    if !long {
+/// The number alone, unless more or JSON is asked for.
+pub fn version(context: &Context, long: bool) {
+    if !long && context.output == Output::Text {
         say(app::VERSION);
-        return Ok(());
+        return;
     }
     context.print(&json!({
         "name": "virtengine",
@@ -22,5 +27,4 @@ pub fn version(context: &Context, long: bool) -> anyhow::Result<()> {
         "cosmos_sdk_version": app::SDK_VERSION,
         "target": format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH),
     }));
-    Ok(())
 }

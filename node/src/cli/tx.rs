@@ -1,6 +1,6 @@
 //! `virtengine tx`: messages from flags, then one way to estimate, sign, send and wait.
 
-use super::context::Context;
+use super::context::{Context, Output, tell};
 use super::envelope::{promised_hash, provider_key, seal};
 use super::grants::{Authz, Feegrant};
 use super::sign::{self, Files, Numbers, Signing};
@@ -13,10 +13,10 @@ use client::address::{Address, Prefix};
 use client::envelope;
 use client::keyring::{AccountKey, Keyring, KeyringError, Record, parse_recipient_key};
 use client::keys::PublicKey;
-use client::rpc::{Broadcast, Rpc, RpcError};
+use client::rpc::{Broadcast, Rpc};
 use client::sdl::canonical_json;
 use client::sign::{encode, key_any};
-use client::tx::{TxError, any, broadcast, public_key, wait};
+use client::tx::{IN_CACHE, TxError, WRONG_SEQUENCE, any, broadcast, public_key, sequence_mismatch, wait};
 use proto::Any;
 use proto::cosmos::bank::v1beta1::MsgSend;
 use proto::cosmos::base::v1beta1::Coin;
@@ -25,6 +25,7 @@ use proto::virtengine::base::v1::{Attribute, BidId, DeploymentId};
 use proto::virtengine::{deployment::v1 as d, encryption::v1 as k, escrow::v1 as e, market::v1 as m, provider::v1 as p};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
@@ -33,7 +34,7 @@ const DEFAULT_GAS_PRICES: &str = "0.025uve";
 /// How long the default mode waits for a block.
 const WAIT: Duration = Duration::from_secs(60);
 /// How often a transaction is signed again because others of its account came first.
-const RESIGN: u32 = 8;
+pub const RESIGN: u32 = 8;
 
 #[derive(Subcommand)]
 pub enum Tx {
@@ -79,19 +80,19 @@ pub enum Mode {
 #[derive(Args)]
 #[command(next_help_heading = "Transaction options")]
 pub struct TxFlags {
-    /// Who signs: a key's name or address
+    /// Who signs: a key's name or address [env: VIRTENGINE_FROM]
     #[arg(long)]
     pub from: Option<String>,
-    /// The gas limit, or auto [default: auto]
+    /// The gas limit, or auto [default: auto] [env: VIRTENGINE_GAS]
     #[arg(long)]
     gas: Option<String>,
-    /// What the estimate is multiplied with under --gas auto [default: 1.5]
+    /// What the estimate is multiplied with under --gas auto [default: 1.5] [env: VIRTENGINE_GAS_ADJUSTMENT]
     #[arg(long)]
     gas_adjustment: Option<f64>,
-    /// The price of a unit of gas, like 0.025uve
+    /// The price of a unit of gas [default: 0.025uve] [env: VIRTENGINE_GAS_PRICES]
     #[arg(long, conflicts_with = "fees")]
     gas_prices: Option<String>,
-    /// The fee as a whole, like 5000uve
+    /// The fee as a whole, like 5000uve, instead of a price [env: VIRTENGINE_FEES]
     #[arg(long)]
     fees: Option<String>,
     /// Do not ask before sending
@@ -100,7 +101,7 @@ pub struct TxFlags {
     /// A note that everybody can read
     #[arg(long, default_value = "")]
     note: String,
-    /// [default: block]
+    /// [default: block] [env: VIRTENGINE_BROADCAST_MODE]
     #[arg(long, short)]
     broadcast_mode: Option<Mode>,
     #[command(flatten)]
@@ -485,10 +486,18 @@ fn attribute(text: &str) -> Result<Attribute, String> {
     Ok(Attribute { key: key.into(), value: value.into() })
 }
 
-/// Coins like `10uve,3atom`.
+/// Coins like `10uve,3atom`, in the order that the chain asks for.
 pub fn coins(field: &str, text: &str) -> anyhow::Result<Vec<Coin>> {
-    let coins = text.split(',').map(|part| coin(field, part.trim())).collect::<anyhow::Result<Vec<_>>>()?;
-    Ok(coins)
+    sorted(field, text.split(',').map(|part| coin(field, part.trim())).collect::<anyhow::Result<_>>()?)
+}
+
+/// The chain takes coins in the order of their denominations, each of which it takes once.
+fn sorted(field: &str, mut coins: Vec<Coin>) -> anyhow::Result<Vec<Coin>> {
+    coins.sort_by(|a, b| a.denom.cmp(&b.denom));
+    match coins.windows(2).find(|pair| pair[0].denom == pair[1].denom) {
+        Some(pair) => bail!("{field}: {} is there twice: expected each denomination once", pair[0].denom),
+        None => Ok(coins),
+    }
 }
 
 /// One coin like `50uve`.
@@ -505,14 +514,14 @@ pub fn coin(field: &str, text: &str) -> anyhow::Result<Coin> {
 
 /// The signer of a command: the keyring, the key and its address.
 pub struct From {
-    pub keyring: Keyring,
+    pub keyring: Arc<Keyring>,
     /// None for an address that is in no key of the keyring: enough for a transaction that others sign.
     pub record: Option<Record>,
     pub address: String,
 }
 
 pub fn signer(context: &Context, name: Option<&str>) -> anyhow::Result<From> {
-    let name = name.context("--from: say who signs, with a key's name or address")?;
+    let name = name.or(context.from.as_deref()).context("--from: say who signs, with a key's name or address")?;
     let keyring = context.keyring()?;
     let (record, address) = match (keyring.get(name), name.parse::<Address>()) {
         (Ok(record), _) => (Some(record.clone()), record.address()),
@@ -853,7 +862,7 @@ impl Escrow {
                 (flags, from, vec![any(&msg)])
             }
             Escrow::SubmitUsage { file, flags } => {
-                let records = usage::records(rpc, &file).await?;
+                let records = usage::records(context, rpc, &file).await?;
                 let from = signer(context, flags.from.as_deref())?;
                 let message = |part: &[e::UsageRecord]| any(&e::MsgSubmitUsage { signer: from.address.clone(), records: part.to_vec() });
                 let messages = records.chunks(usage::MAX_RECORDS).map(message).collect();
@@ -867,8 +876,10 @@ impl TxFlags {
     /// Estimates, signs, sends and waits, as far as the flags want it.
     pub async fn send(self, context: &Context, rpc: &Rpc, from: From, messages: Vec<Any>) -> anyhow::Result<()> {
         let mut tx = self.unsigned(context, messages)?;
-        self.set_gas_and_fee(context, rpc, &from, &mut tx).await?;
+        let simulated = self.set_gas_and_fee(context, rpc, &from, &mut tx).await?;
+        let fee = tx.auth_info.iter().filter_map(|a| a.fee.as_ref()).next().context("a transaction without fee")?;
         if self.dry_run {
+            context.print(&json!({ "gas_estimate": fee.gas_limit.to_string(), "fee": amounts(&fee.amount) }));
             return Ok(());
         }
         if self.generate_only {
@@ -878,24 +889,37 @@ impl TxFlags {
             format!("{} is in no key of this keyring: add it, or make an unsigned transaction with --generate-only", from.address)
         })?;
         let key = AccountKey::Single(PublicKey::from_bytes(&public_key(&from.keyring, &name)?)?);
+        let secret = from.keyring.signer(&name)?;
         let signers = sign::signers(&tx)?;
         if let Some(other) = signers.iter().find(|s| **s != from.address) {
             bail!("{other} must sign too: make the transaction with --generate-only and have each sign it with tx sign");
         }
         if !self.yes && !self.offline() {
-            let (messages, fee) =
-                (tx.body.iter().flat_map(|b| &b.messages).map(shown_any), tx.auth_info.iter().filter_map(|a| a.fee.as_ref()));
-            let fee: Vec<_> = fee.collect();
-            let amount: Vec<String> = fee.iter().flat_map(|f| &f.amount).map(|c| format!("{}{}", c.amount, c.denom)).collect();
-            let shown = json!({ "messages": messages.collect::<Vec<_>>(), "fee": amount, "gas": fee.first().map(|f| f.gas_limit) });
-            eprintln!("{shown}");
+            let mut body = proto::json::to_json(&tx)?["body"].take();
+            let mut shown = json!({
+                "messages": body["messages"].take(),
+                "memo": body["memo"].take(),
+                "fee": amounts(&fee.amount),
+                "gas": fee.gas_limit.to_string(),
+            });
+            for (role, address) in [("fee_payer", &fee.payer), ("fee_granter", &fee.granter)] {
+                if !address.is_empty() {
+                    shown[role] = json!(address);
+                }
+            }
+            tell(match context.output {
+                Output::Json => shown.to_string(),
+                Output::Text => proto::yaml::to_string(&shown),
+            });
             if !context.prompt.confirm("confirm transaction before signing and broadcasting")? {
                 bail!("cancelled transaction");
             }
         }
         let mode = self.sign_mode.unwrap_or(Signing::Direct).mode();
         let mut data = self.numbers.data(context, rpc, &from.address).await?;
-        let secret = from.keyring.signer(&name)?;
+        if self.numbers.sequence.is_none() {
+            data.sequence = data.sequence.max(simulated.unwrap_or(0));
+        }
         let mut attempts = 0;
         let sent = loop {
             sign::sign(&mut tx, &key, &secret, mode, &data)?;
@@ -903,21 +927,18 @@ impl TxFlags {
                 return sign::print_tx(&tx, self.output_document.as_deref());
             }
             match broadcast(rpc, &encode(&tx), self.mode(context)? != Mode::Async).await {
-                // Other transactions of the account are in flight: the mempool knows the next number.
                 // The same transaction is in flight already: this is to be another one.
-                Err(TxError::Rpc(RpcError::Node { message, data: details, .. }))
-                    if self.numbers.sequence.is_none()
-                        && attempts < RESIGN
-                        && self.mode(context)? != Mode::Block
-                        && format!("{message} {details}").contains("already exists in cache") =>
+                Err(TxError::Refused { code: IN_CACHE, .. })
+                    if self.numbers.sequence.is_none() && attempts < RESIGN && self.mode(context)? != Mode::Block =>
                 {
                     attempts += 1;
                     data.sequence += 1;
                 }
-                Err(TxError::Refused { code: 32, log, .. }) if self.numbers.sequence.is_none() && attempts < RESIGN => {
+                // Other transactions of the account are in flight: the mempool knows the next number.
+                Err(TxError::Refused { code: WRONG_SEQUENCE, log, .. }) if self.numbers.sequence.is_none() && attempts < RESIGN => {
                     attempts += 1;
-                    match expected_sequence(&log) {
-                        Some(next) if next > data.sequence => data.sequence = next,
+                    match sequence_mismatch(&log) {
+                        Some((next, _)) if next > data.sequence => data.sequence = next,
                         _ => bail!("{log}"),
                     }
                 }
@@ -942,30 +963,41 @@ impl TxFlags {
         Ok(SdkTx { body: Some(body), auth_info: Some(AuthInfo { fee: Some(fee), ..AuthInfo::default() }), signatures: Vec::new() })
     }
 
-    async fn set_gas_and_fee(&self, context: &Context, rpc: &Rpc, from: &From, tx: &mut SdkTx) -> anyhow::Result<()> {
+    /// Where the node was asked for the gas: the sequence with which the first signer signs.
+    async fn set_gas_and_fee(&self, context: &Context, rpc: &Rpc, from: &From, tx: &mut SdkTx) -> anyhow::Result<Option<u64>> {
+        if self.dry_run && self.offline() {
+            bail!("--dry-run asks the node, which --offline forbids");
+        }
+        let mut simulated = None;
         let gas = self.gas.clone().or(context.gas.clone()).unwrap_or_else(|| "auto".into());
         let gas_limit = if self.dry_run || (gas == "auto" && !self.offline()) {
             let key = from.record.as_ref().map(|r| key_any(&r.public_key));
             // To move a fee takes gas as well, however small it is.
             self.set_fee(context, tx, 1)?;
-            let used = sign::simulate(rpc, tx, key, self.numbers.sequence).await?;
+            let (used, sequence) = sign::simulate(rpc, tx, key, self.numbers.sequence).await?;
+            simulated = Some(sequence);
             let limit = (used as f64 * self.factor(context)?).ceil() as u64;
-            eprintln!("gas estimate: {limit}");
+            if !self.dry_run {
+                context.hint(format_args!("gas estimate: {limit}"));
+            }
             limit
         } else if gas == "auto" {
             bail!("--gas auto asks the node, which --offline forbids: give --gas a number, like --gas 200000")
         } else {
             gas.parse().with_context(|| format!("--gas {gas:?}: expected a number or auto"))?
         };
-        self.set_fee(context, tx, gas_limit)
+        self.set_fee(context, tx, gas_limit)?;
+        Ok(simulated)
     }
 
     fn set_fee(&self, context: &Context, tx: &mut SdkTx, gas_limit: u64) -> anyhow::Result<()> {
-        let amount = match &self.fees {
+        // A price on the command line counts over a fee of the environment, and that over a price from there or client.toml.
+        let fees = self.fees.as_ref().or(context.fees.as_ref().filter(|_| self.gas_prices.is_none()));
+        let amount = match fees {
             Some(fees) => coins("--fees", fees)?,
             None => {
-                let prices = self.gas_prices.clone().or(context.gas_prices.clone()).unwrap_or_else(|| DEFAULT_GAS_PRICES.into());
-                app::GasPrices::parse(&prices).map_err(|e| anyhow!("--gas-prices: {e}"))?.fee(gas_limit)
+                let prices = self.gas_prices.as_ref().or(context.gas_prices.as_ref()).map_or(DEFAULT_GAS_PRICES, String::as_str);
+                sorted("--gas-prices", app::GasPrices::parse(prices).map_err(|e| anyhow!("--gas-prices: {e}"))?.fee(gas_limit))?
             }
         };
         let fee = tx.auth_info.get_or_insert_default().fee.get_or_insert_default();
@@ -987,20 +1019,14 @@ impl TxFlags {
     }
 }
 
-/// Flag, then `client.toml`, then block.
+/// Flag, then environment or `client.toml`, then block.
 pub fn broadcast_mode(flag: Option<Mode>, context: &Context) -> anyhow::Result<Mode> {
     match (flag, context.broadcast_mode.as_deref()) {
         (Some(mode), _) => Ok(mode),
-        (None, Some(text)) => {
-            Mode::from_str(text, true).map_err(|_| anyhow!("broadcast-mode {text:?} in client.toml: expected block, sync or async"))
-        }
+        (None, Some(text)) => Mode::from_str(text, true)
+            .map_err(|_| anyhow!("broadcast mode {text:?} in VIRTENGINE_BROADCAST_MODE or client.toml: expected block, sync or async")),
         (None, None) => Ok(Mode::Block),
     }
-}
-
-/// The number in `account sequence mismatch, expected 7, got 5: …`.
-fn expected_sequence(log: &str) -> Option<u64> {
-    log.split_once("expected ")?.1.split(',').next()?.parse().ok()
 }
 
 /// Prints what became of a transaction that the mempool took; waits for its block where that is wanted.
@@ -1024,9 +1050,9 @@ pub async fn report(context: &Context, rpc: &Rpc, sent: Broadcast, mode: Mode) -
     Ok(())
 }
 
-fn shown_any(any: &Any) -> Value {
-    use prost::Message;
-    proto::json::to_value("google.protobuf.Any", &any.encode_to_vec()).unwrap_or_else(|_| json!({ "@type": any.type_url }))
+/// `10uve,3atom`.
+fn amounts(coins: &[Coin]) -> String {
+    coins.iter().map(|c| format!("{}{}", c.amount, c.denom)).collect::<Vec<_>>().join(",")
 }
 
 /// CometBFT's answer to `tx` as the SDK shows a transaction, with the messages' answers.
@@ -1040,6 +1066,7 @@ pub fn shown(found: &Value) -> Value {
         "txhash": found["hash"],
         "codespace": result["codespace"],
         "code": result["code"],
+        "data": hex::encode_upper(&data),
         "raw_log": result["log"],
         "responses": responses,
         "gas_wanted": result["gas_wanted"],

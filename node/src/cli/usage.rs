@@ -1,6 +1,6 @@
 //! Usage records from a file, and a deployment file's groups as the chain takes them.
 
-use super::context::read_json;
+use super::context::{Context, read_json};
 use super::query::send;
 use anyhow::{Context as _, anyhow, bail};
 use base64::Engine;
@@ -29,7 +29,7 @@ pub const MAX_RECORDS: usize = 100;
 /// The records of a file, one or a list. Those without a sequence get their lease's next ones. A lease's last record that
 /// comes again keeps its sequence, and what stands before it in the file was accepted with it and is left out, so that to
 /// send a file twice, or a longer one later, pays once.
-pub async fn records(rpc: &Rpc, file: &Path) -> anyhow::Result<Vec<UsageRecord>> {
+pub async fn records(context: &Context, rpc: &Rpc, file: &Path) -> anyhow::Result<Vec<UsageRecord>> {
     let list = match read_json(file)? {
         Value::Array(list) => list,
         one => vec![one],
@@ -50,7 +50,7 @@ pub async fn records(rpc: &Rpc, file: &Path) -> anyhow::Result<Vec<UsageRecord>>
             let last = last_record(rpc, &lease).await.with_context(|| file.display().to_string())?;
             let left_out = number(&mut records, &lease, &last);
             if left_out > 0 {
-                eprintln!("left out because the chain has them: {left_out} of the records");
+                context.hint(format_args!("left out because the chain has them: {left_out} of the records"));
             }
         }
         done.push(lease);

@@ -409,7 +409,7 @@ fn rpc_status(e: RpcError) -> Status {
         // What went wrong is in the data; the message says only that something did.
         RpcError::Node { data, .. } if !data.is_empty() => Status::unknown(data),
         RpcError::Node { .. } | RpcError::Query { .. } => Status::unknown(e.to_string()),
-        RpcError::Address(_) | RpcError::Unreachable { .. } | RpcError::Protocol { .. } => {
+        RpcError::Address(_) | RpcError::Hash(_) | RpcError::Unreachable { .. } | RpcError::Protocol { .. } => {
             tracing::warn!(error = %e, "CometBFT's RPC does not answer");
             Status::new(Code::Unavailable, "the node's consensus engine does not answer; try again in a moment")
         }

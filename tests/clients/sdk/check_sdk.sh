@@ -10,7 +10,8 @@ NODE=(--node "${VE_RPC/http/tcp}")
 NET=("${NODE[@]}" --chain-id "$VE_CHAIN_ID")
 KEYS=(--home "$HOME_DIR" --keyring-backend test)
 
-sdk() { ./sdk "$@"; }
+SDK=$PWD/sdk
+sdk() { "$SDK" "$@"; }
 ve() { "$VE_BIN" "$@"; }
 # address KEYRING-FLAGS…: the SDK's word for the key `me`.
 address() { sdk keys show me -a "$@"; }
@@ -126,6 +127,36 @@ file_ours() {
     refused sdk keys show me --home "$dir" --keyring-backend file <<<'another password'
 }
 check 'the SDK opens a file keyring of virtengine with its password alone' file_ours
+
+# Keys of one keyring, whose members sign here and there: a multisig key of which both have to.
+multisig() {
+    local here=(--home "$HOME_DIR/multisig" --keyring-backend test) there=(--home "$HOME_DIR/member" --keyring-backend test) team
+    local numbers=(--chain-id "$VE_CHAIN_ID" --offline --account-number 9 --sequence 3)
+    cd "$HOME_DIR"
+    ve keys add me --recover "${here[@]}" <<<"$VE_MNEMONIC"
+    sdk keys add other "${there[@]}"
+    ve keys add other --pubkey "$(sdk keys show other --pubkey "${there[@]}")" "${here[@]}"
+    ve keys add team --multisig me,other --multisig-threshold 2 "${here[@]}"
+    team=$(ve keys show team -a "${here[@]}")
+    expect "$team" "$(sdk keys show team -a "${here[@]}")"
+    expect '["local","multi","offline"]' "$(sdk keys list "${here[@]}" --output json | jq -c 'map(.type) | sort')"
+    sdk tx bank send "$team" "$ME" 7uve --generate-only --offline --account-number 9 --sequence 3 --gas 200000 --fees 5000uve >team.json
+    sdk tx sign team.json --from other --multisig "$team" "${there[@]}" "${numbers[@]}" --output-document other.sig
+    ve tx sign team.json --from me --multisig team "${here[@]}" "${numbers[@]}" >me.sig
+    ve tx multi-sign team.json team me.sig other.sig "${here[@]}" "${numbers[@]}" >ours.json
+    sdk tx multi-sign team.json team me.sig other.sig "${here[@]}" "${numbers[@]}" --output-document theirs.json
+    expect "$(jq -cS . theirs.json)" "$(jq -cS . ours.json)"
+    expect "$(sdk tx encode theirs.json)" "$(ve tx encode ours.json)"
+}
+check 'a multisig key: the keyring of virtengine, signatures of both, joined by both' multisig
+
+armor_ours() {
+    local dir=$HOME_DIR/armor-ours
+    ve keys export me "${KEYS[@]}" <<<"$PASSWORD" >"$HOME_DIR/ours.asc"
+    sdk keys import me "$HOME_DIR/ours.asc" --home "$dir" --keyring-backend test <<<"$PASSWORD"
+    sdk keys list --home "$dir" --keyring-backend test --output json | same
+}
+check 'the SDK imports a key that virtengine exported' armor_ours
 
 armor() {
     local dir=$HOME_DIR/armor

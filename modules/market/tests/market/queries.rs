@@ -95,7 +95,11 @@ fn groups_are_listed_by_owner_deployment_and_state_as_shown() {
     w.time += HOUR + MINUTE;
     let list = |r: d::QueryGroupsRequest| {
         let answer = w.deployments.query_groups(&w.view(), r).expect("a list");
-        answer.groups.iter().map(|g| (kernel::GroupId::try_from(g.group_id.as_ref().expect("an id")).expect("valid"), g.state())).collect()
+        answer
+            .groups
+            .iter()
+            .map(|g| (kernel::GroupId::try_from(g.group_id.as_ref().expect("an id")).expect("valid"), g.state()))
+            .collect::<Vec<_>>()
     };
     let any = d::QueryGroupsRequest::default;
     let (open, paused) = ((one.group(1), group::State::Open), (one.group(2), group::State::Paused));

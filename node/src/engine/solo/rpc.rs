@@ -38,6 +38,7 @@ const METHODS: &[(&str, &[&str])] = &[
     ("abci_info", &[]),
     ("abci_query", &["path", "data", "height", "prove"]),
     ("block", &["height"]),
+    ("block_by_hash", &["hash"]),
     ("block_results", &["height"]),
     ("block_search", &["query", "page", "per_page", "order_by"]),
     ("broadcast_tx_async", &["tx"]),
@@ -339,6 +340,12 @@ impl<A: Application> Chain<A> {
             "block" => {
                 let height = self.height_of(params)?;
                 Ok(json::block(&self.block(height)?))
+            }
+            "block_by_hash" => {
+                let hash = params.bytes("hash", Encoding::Base64)?;
+                let heights = self.first..=self.state.read().height;
+                let found = heights.rev().map(|height| self.block(height)).find(|b| b.as_ref().map_or(true, |b| b.hash == hash));
+                Ok(found.transpose()?.map_or_else(|| json!({"block_id": json::block_id(None), "block": null}), |block| json::block(&block)))
             }
             "header" => {
                 let height = self.height_of(params)?;
