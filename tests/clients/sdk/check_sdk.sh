@@ -140,7 +140,8 @@ multisig() {
     team=$(ve keys show team -a "${here[@]}")
     expect "$team" "$(sdk keys show team -a "${here[@]}")"
     expect '["local","multi","offline"]' "$(sdk keys list "${here[@]}" --output json | jq -c 'map(.type) | sort')"
-    sdk tx bank send "$team" "$ME" 7uve --generate-only --offline --account-number 9 --sequence 3 --gas 200000 --fees 5000uve >team.json
+    sdk tx bank send "$team" "$ME" 7uve "${here[@]}" "${numbers[@]:2}" --generate-only --gas 200000 --fees 5000uve >team.json
+    sdk keys add team --pubkey "$(ve keys show team --pubkey "${here[@]}")" "${there[@]}"
     sdk tx sign team.json --from other --multisig "$team" "${there[@]}" "${numbers[@]}" --output-document other.sig
     ve tx sign team.json --from me --multisig team "${here[@]}" "${numbers[@]}" >me.sig
     ve tx multi-sign team.json team me.sig other.sig "${here[@]}" "${numbers[@]}" >ours.json
