@@ -69,6 +69,7 @@ fn from_a_deployment_file_to_the_statement_of_what_has_left_the_state() {
     let lease = ["--owner", &tenant, "--dseq", "1", "--provider", &provider];
     envelopes(&node, &file, &lease);
     usage(&node, &tenant, &provider, &lease);
+    another_manifest(&node, &file, &lease);
 
     node.tx("tenant", &["deployment", "close", "--dseq", "1"]).ok();
     eventually("the deployment leaves the state", || {
@@ -143,13 +144,18 @@ fn envelopes(node: &Node, file: &str, lease: &[&str]) {
     let many: Vec<&str> = keys.iter().map(String::as_str).collect();
     let refused = node.ve(&[&["encryption", "seal", "-"], lease, &many[..]].concat(), "a secret").refused();
     assert!(refused.contains("1 to 8 recipients, got 9"), "{refused}");
+}
+
+fn another_manifest(node: &Node, file: &str, lease: &[&str]) {
+    let other = node.write("other.yaml", &FILE.replace("nginx:alpine", "nginx:1"));
+    let open = || node.ve(&[&["encryption", "open"], lease, &["--from", "provider"]].concat(), "");
     // A new manifest is announced, and the one on the lease is no longer what the deployment names.
     node.tx("tenant", &["deployment", "update", &other, "--dseq", "1"]).ok();
-    let stale = open(&[], lease, "provider", "").refused();
+    let stale = open().refused();
     let hash = |file: &str| node.ve(&["sdl", "hash", file], "").json()["hex"].as_str().expect("hex").to_string();
     assert!(stale.contains(&hash(file)) && stale.contains(&hash(&other)) && stale.contains("tx market manifest send"), "{stale}");
-    send(&other).ok();
-    assert_eq!(open(&[], lease, "provider", "").ok(), node.ve(&["sdl", "manifest", &other], "").ok().trim());
+    node.tx("tenant", &["market", "manifest", "send", &other, "--dseq", "1", "--provider", lease[5]]).ok();
+    assert_eq!(open().ok(), node.ve(&["sdl", "manifest", &other], "").ok().trim());
     let bigger = node.write("bigger.yaml", &FILE.replace("units: 0.5", "units: 1"));
     let refused = node.tx("tenant", &["deployment", "update", &bigger, "--dseq", "1"]).refused();
     assert!(refused.contains(r#"groups[0].resources[0].cpu_milli: the chain has \"500\", the file \"1000\""#), "{refused}");

@@ -87,12 +87,12 @@ fn groups_are_listed_by_owner_deployment_and_state_as_shown() {
     let mut w = World::new();
     w.register_paul();
     let two = vec![lab_group(), d::GroupSpec { name: "second".into(), ..lab_group() }];
-    let dear = d::GroupSpec { price: uve(1_000_000), ..lab_group() };
+    let dear = d::GroupSpec { price: uve(30_000_000), ..lab_group() };
     let (one, other) = (w.deploy(alice(), two, 10_000_000), w.deploy(bob(), vec![dear], 1_000_000));
     w.ok(|w, ctx| w.market.pause_group(ctx, d::MsgPauseGroup { owner: alice().to_string(), dseq: one.dseq, gseq: 2 }));
-    let bid = w.make_bid(other.group(1).order(1), paul(), 1_000_000);
+    let bid = w.make_bid(other.group(1).order(1), paul(), 30_000_000);
     w.make_lease(bid);
-    w.time += HOUR + MINUTE;
+    w.block(3 * MINUTE);
     let list = |r: d::QueryGroupsRequest| {
         let answer = w.deployments.query_groups(&w.view(), r).expect("a list");
         answer
