@@ -32,6 +32,14 @@ fn the_scripts_pass_shellcheck() {
 }
 
 #[test]
+fn every_planted_bug_can_be_planted() {
+    for patch in files().into_iter().filter(|f| f.ends_with(".patch")) {
+        let planted = run(Command::new("git").arg("-C").arg(root()).args(["apply", "--check", "--recount", &patch]), "");
+        assert_eq!(planted.code, Some(0), "{patch}: {}", planted.stderr);
+    }
+}
+
+#[test]
 fn what_the_documents_link_to_is_there() {
     for file in files().into_iter().filter(|f| f.ends_with(".md")) {
         let text = std::fs::read_to_string(root().join(&file)).expect("a document");
