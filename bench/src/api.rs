@@ -233,7 +233,7 @@ impl Api {
             let attack = |_| http2_attack(self.grpc.clone(), path, body.clone(), ends, reading);
             rows.push(self.attack(name, attack).await?);
         }
-        Ok(json!({ "resident_mb_before": before >> 20, "connections": ATTACKERS, "attacks": rows }))
+        Ok(json!({ "resident_mb_before": before / 1_000_000, "connections": ATTACKERS, "attacks": rows }))
     }
 
     /// The most memory that the node takes meanwhile, and how long it takes to answer afterwards.
@@ -254,7 +254,7 @@ impl Api {
         if timeout(Duration::from_secs(60), self.answers()).await.is_err() {
             bail!("{name}: the node answers no more");
         }
-        let row = json!({ "attack": name, "resident_mb": most >> 20, "answers_after_ms": start.elapsed().as_millis() as u64 });
+        let row = json!({ "attack": name, "resident_mb": most / 1_000_000, "answers_after_ms": start.elapsed().as_millis() as u64 });
         eprintln!("{row}");
         Ok(row)
     }

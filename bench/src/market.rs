@@ -199,7 +199,7 @@ pub fn idle(max: u64) -> anyhow::Result<()> {
         let page = |key: Vec<u8>, reverse| PageRequest { key, reverse, limit: 100, ..Default::default() };
         let mut row = json!({
             "leases": leases, "empty_block_us": idle, "rows": world.keys() - keys_before,
-            "resident_mb": resident() >> 20, "resident_before_mb": resident_before >> 20,
+            "resident_mb": resident() / 1_000_000, "resident_before_mb": resident_before / 1_000_000,
         });
         if leases > 0 {
             // The page key of the hundredth row from the end.

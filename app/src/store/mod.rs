@@ -71,7 +71,7 @@ pub struct Tuning {
 
 impl Default for Tuning {
     fn default() -> Self {
-        Tuning { proof_versions: 100, proof_bytes: 64 << 20, query_versions: 1_000, cache_bytes: 64 << 20, sync: true, create: true }
+        Tuning { proof_versions: 100, proof_bytes: 32 << 20, query_versions: 1_000, cache_bytes: 48 << 20, sync: true, create: true }
     }
 }
 
