@@ -38,13 +38,13 @@ phase format cargo fmt --all --check
 phase build build
 export VIRTENGINE_BUILT=1
 phase clippy cargo clippy --release --workspace --all-targets -- -D warnings
-phase 'unit and scenario tests' cargo test --release --workspace --exclude e2e
+phase 'unit and scenario tests' cargo test --release --workspace --exclude e2e --no-fail-fast
 phase 'fuzzing' ./scripts/fuzz.sh
 phase 'go: node/cometbft' in_go_module node/cometbft
 phase 'go: tests/light' in_go_module tests/light
 phase 'envelopes and libsodium' with_libsodium
 phase 'go: tests/amino' in_go_module tests/amino
-phase 'end to end' cargo test --release --package e2e -- --nocapture
+phase 'end to end' cargo test --release --package e2e --no-fail-fast -- --nocapture
 phase 'published clients' ./tests/clients/run.sh
 
 printf '\n'

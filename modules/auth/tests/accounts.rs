@@ -204,7 +204,7 @@ fn a_missing_account_reads_as_clients_expect() {
 fn an_unreadable_address_is_an_error_without_a_kind() {
     let (auth, ctx) = started();
     let error = auth.query_account(&ctx, QueryAccountRequest { address: "xyz".into() }).unwrap_err();
-    assert_eq!((error.codespace, error.code), ("sdk", 6));
+    assert_eq!((error.codespace, error.code), ("grpc", 2));
     assert!(error.log.starts_with("decoding bech32 failed"), "{}", error.log);
     let error = auth.query_account(&ctx, QueryAccountRequest { address: String::new() }).unwrap_err();
     assert_eq!((error.codespace, error.code), ("sdk", 18));
