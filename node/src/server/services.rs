@@ -129,7 +129,11 @@ impl Services {
             return Err(Status::invalid("tx hash cannot be empty"));
         }
         hex::decode(&r.hash).map_err(|e| Status::unknown(format!("hash: expected hexadecimal digits: {e}")))?;
-        let found = self.rpc.tx(&r.hash).await.map_err(rpc_status)?;
+        let found = match self.rpc.tx(&r.hash).await {
+            // Of another length: no transaction has it.
+            Err(RpcError::Hash(_)) => None,
+            found => found.map_err(rpc_status)?,
+        };
         let found = found.ok_or_else(|| Status::not_found(format!("tx not found: {}", r.hash)))?;
         let time = self.time(number(&found["height"])).await?;
         let (tx, response) = tx_response(&found, &time)?;
