@@ -22,7 +22,7 @@ pub async fn routes(api: Api, limits: Limits) -> Router {
     for service in SERVICES {
         reporter.set_service_status(service, ServingStatus::Serving).await;
     }
-    let gate = Gate { limits, longest: PREFIX + MAX_REQUEST, stream: reflection::serves, refuse };
+    let gate = Gate { limits, longest: PREFIX + MAX_REQUEST, too_long: Code::OutOfRange, stream: reflection::serves, refuse };
     let routes = Routes::new(health).into_axum_router().fallback(move |request| dispatch(api.clone(), request));
     routes.layer(from_fn_with_state(gate, admit))
 }

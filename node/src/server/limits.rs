@@ -73,7 +73,7 @@ fn busy(message: String) -> Status {
 
 impl Call {
     /// The whole body, of at most so many bytes.
-    async fn receive(&self, mut body: Body, most: usize) -> Result<Bytes, Status> {
+    async fn receive(&self, mut body: Body, most: usize, too_long: Code) -> Result<Bytes, Status> {
         let mut received = BytesMut::new();
         let mut long = false;
         let all = async {
@@ -83,7 +83,7 @@ impl Call {
                 let length = received.len() + data.len();
                 if length > most {
                     let text = format!("the request is longer than {most} bytes, which is the most that is read");
-                    return Err(Status::new(Code::OutOfRange, text));
+                    return Err(Status::new(too_long, text));
                 }
                 if length > SHORT && !long {
                     let permit = self.limits.long_requests.clone().acquire_owned().await.expect("the semaphore is never closed");
@@ -118,6 +118,8 @@ pub struct Gate {
     pub limits: Limits,
     /// Bytes of a body.
     pub longest: usize,
+    /// What a longer one is.
+    pub too_long: Code,
     /// Paths whose bodies are streams.
     pub stream: fn(&str) -> bool,
     pub refuse: fn(Status) -> Response,
@@ -129,7 +131,7 @@ pub async fn admit(State(gate): State<Gate>, request: Request, next: Next) -> Re
     let admitted = async {
         let call = gate.limits.open(stream)?;
         let (mut head, body) = request.into_parts();
-        let body = if stream { body } else { call.receive(body, gate.longest).await?.into() };
+        let body = if stream { body } else { call.receive(body, gate.longest, gate.too_long).await?.into() };
         head.extensions.insert(call.clone());
         Ok((call, Request::from_parts(head, body)))
     };
@@ -170,8 +172,8 @@ mod tests {
     async fn a_body_over_the_limit_is_refused_with_the_limit() {
         let call = Limits::new().open(false).unwrap();
         let body = |length| Body::from(vec![b' '; length]);
-        assert_eq!(call.receive(body(100), 100).await.map(|b| b.len()), Ok(100));
-        let status = call.receive(body(101), 100).await.unwrap_err();
+        assert_eq!(call.receive(body(100), 100, Code::OutOfRange).await.map(|b| b.len()), Ok(100));
+        let status = call.receive(body(101), 100, Code::OutOfRange).await.unwrap_err();
         assert_eq!(status.code, Code::OutOfRange);
         assert!(status.message.contains("100 bytes"), "{}", status.message);
     }
@@ -192,14 +194,14 @@ mod tests {
         let long = || Body::from(vec![0; SHORT + 1]);
         let first: Vec<_> = (0..LONG_REQUESTS).map(|_| limits.open(false).unwrap()).collect();
         for call in &first {
-            call.receive(long(), 1 << 20).await.unwrap();
+            call.receive(long(), 1 << 20, Code::OutOfRange).await.unwrap();
         }
         let next = limits.open(false).unwrap();
         let moment = Duration::from_millis(50);
-        assert!(timeout(moment, next.receive(long(), 1 << 20)).await.is_err(), "it waits");
-        assert!(next.receive(Body::from("short"), 1 << 20).await.is_ok());
+        assert!(timeout(moment, next.receive(long(), 1 << 20, Code::OutOfRange)).await.is_err(), "it waits");
+        assert!(next.receive(Body::from("short"), 1 << 20, Code::OutOfRange).await.is_ok());
         drop(first);
-        next.receive(long(), 1 << 20).await.unwrap();
+        next.receive(long(), 1 << 20, Code::OutOfRange).await.unwrap();
 
         let reader = limits.open(false).unwrap();
         reader.hold(ANSWERS << 10).await.unwrap();

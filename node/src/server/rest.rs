@@ -41,7 +41,7 @@ pub fn routes(api: Api, limits: Limits) -> Router {
         .route("/swagger/openapi.json", get(|| async { ([(CONTENT_TYPE, "application/json")], openapi::document()) }))
         .route(PROOF_SPECS, get(|| async { ([(CONTENT_TYPE, "application/json")], app::Specs::json()) }))
         .fallback(move |Extension(call), request| gateway(api.clone(), call, request))
-        .layer(from_fn_with_state(Gate { limits, longest: MAX_BODY, stream: |_| false, refuse }, admit))
+        .layer(from_fn_with_state(Gate { limits, longest: MAX_BODY, too_long: Code::InvalidArgument, stream: |_| false, refuse }, admit))
         .layer(cors)
 }
 
