@@ -27,12 +27,19 @@ ME=$(address "${KEYS[@]}")
 balance() { matches "$(sdk query balance "$ME" uve "${NODE[@]}")" '^[0-9]+uve$'; }
 check 'reads a balance through abci_query' balance
 
+# The index of transactions is a moment behind the blocks.
+patiently() {
+    local _
+    for _ in {1..20}; do "$@" 2>/dev/null && return; sleep 0.5; done
+    "$@"
+}
+
 # send FLAG…: with estimated gas, which the SDK asks for with a fee of 0uve.
 send() {
     local hash found
     hash=$(sdk tx bank send me "$ME" 5uve "${KEYS[@]}" "${NET[@]}" --gas auto --gas-adjustment 1.5 --gas-prices 0.025uve --yes --output json "$@" | accepted)
     expect 0 "$(wait_for "$hash")"
-    found=$(sdk query tx "$hash" "${NODE[@]}" --output json)
+    found=$(patiently sdk query tx "$hash" "${NODE[@]}" --output json)
     expect "[\"$hash\",0,\"\",\"/cosmos.tx.v1beta1.Tx\"]" "$(jq -c '[.txhash,.code,.raw_log,.tx["@type"]]' <<<"$found")"
 }
 both_modes() {
