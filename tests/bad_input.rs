@@ -1,7 +1,7 @@
 //! What users get wrong: every refusal names the field, says what was expected, ends with a non-zero exit code, prints
 //! nothing on standard output and leaves state and money as they were.
 
-use e2e::{Network, Run, binary, root, run};
+use e2e::{Network, Run, binary, millis, root, run};
 use std::path::Path;
 use std::process::Command;
 
@@ -228,13 +228,6 @@ fn billing_is_exact(network: &Network, usage: &Path, alice: &str, provider: &str
     assert_eq!(tx["code"], 0, "{tx}");
     let all = e2e::number(&network.query(&[&["market", "lease", "get"], &lease[..]].concat())["payments"][0]["lease_paid"]["amount"]);
     assert_eq!(network.balance(alice), start - fees - all, "the tenant has paid what usage cost and nothing else");
-}
-
-/// Milliseconds since the start of the day of an RFC 3339 time: the test does not run over midnight for long.
-fn millis(time: &str) -> u64 {
-    let (clock, fraction) = time[11..].trim_end_matches('Z').split_once('.').unwrap_or((time[11..].trim_end_matches('Z'), ""));
-    let seconds = clock.split(':').fold(0, |sum, part| sum * 60 + part.parse::<u64>().expect("a number"));
-    seconds * 1000 + format!("{fraction:0<3}")[..3].parse::<u64>().expect("a number")
 }
 
 fn the_keyring_protects_what_it_holds(dir: &Path) {

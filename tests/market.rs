@@ -1,7 +1,7 @@
 //! The command line of a tenant and a provider, on a node that makes its blocks alone: from a deployment file to the
 //! statement of what has long left the state.
 
-use e2e::{Node, Run, eventually, run};
+use e2e::{Node, Run, eventually, millis, run};
 use serde_json::{Value, json};
 use std::process::Command;
 
@@ -85,11 +85,6 @@ fn from_a_deployment_file_to_the_statement_of_what_has_left_the_state() {
     assert_eq!((total(&own, "paid_for_usage"), total(&own, "deposited"), total(&own, "returned")), (30_000, 1_000_500_000, 500_000));
     let income = node.query(&["escrow", "income", "--provider", &provider]);
     assert_eq!((&income["total"]["amount"], &income["leases"][0]["lease_id"]["dseq"]), (&json!("30000"), &json!("1")), "{income}");
-}
-
-/// Milliseconds since 1970.
-fn millis(time: &str) -> u64 {
-    run(Command::new("date").args(["-u", "+%s%3N", "-d", time]), "").ok().trim().parse().expect("a number")
 }
 
 fn deployment_files(node: &Node, file: &str) {

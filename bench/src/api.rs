@@ -401,7 +401,7 @@ async fn raw_attack(address: String, bytes: Bytes) -> anyhow::Result<()> {
 }
 
 /// Resident memory of a process, in bytes.
-fn resident(pid: u32) -> anyhow::Result<u64> {
+pub fn resident(pid: u32) -> anyhow::Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).context("VmRSS")?;
     Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)

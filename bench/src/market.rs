@@ -1,6 +1,7 @@
 //! The market on the application alone: empty blocks over many leases, many leases that run dry at one time, a lease's
 //! life in messages, and pages of long lists.
 
+use crate::api::resident;
 use crate::chain::{CHAIN, Chain, Phase};
 use crate::load::{Key, keys};
 use anyhow::{Context, ensure};
@@ -169,13 +170,6 @@ impl World {
     }
 }
 
-/// Resident memory of this process, in bytes.
-fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap_or_default();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or(0) * 1024
-}
-
 /// The median of what 101 calls take.
 fn median_us(mut f: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<f64> {
     let mut times = Vec::new();
@@ -190,8 +184,8 @@ fn median_us(mut f: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<f64> {
 
 /// Empty blocks over 0, 1,000, 100,000 … leases, the memory they take, and pages of their list.
 pub fn idle(max: u64) -> anyhow::Result<()> {
-    let mut world = World::new()?;
-    let (mut rows, keys_before, resident_before) = (Vec::new(), world.keys(), resident());
+    let (mut world, own) = (World::new()?, std::process::id());
+    let (mut rows, keys_before, resident_before) = (Vec::new(), world.keys(), resident(own)?);
     for leases in [0, 1_000, 100_000, 1_000_000].into_iter().filter(|n| *n <= max) {
         world.grow(leases)?;
         std::thread::sleep(COMPACTION);
@@ -199,7 +193,7 @@ pub fn idle(max: u64) -> anyhow::Result<()> {
         let page = |key: Vec<u8>, reverse| PageRequest { key, reverse, limit: 100, ..Default::default() };
         let mut row = json!({
             "leases": leases, "empty_block_us": idle, "rows": world.keys() - keys_before,
-            "resident_mb": resident() / 1_000_000, "resident_before_mb": resident_before / 1_000_000,
+            "resident_mb": resident(own)? / 1_000_000, "resident_before_mb": resident_before / 1_000_000,
         });
         if leases > 0 {
             // The page key of the hundredth row from the end.

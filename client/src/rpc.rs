@@ -158,6 +158,16 @@ pub fn hash_bytes(hex: &str) -> Result<[u8; 32], RpcError> {
     hex::decode(hex).ok().and_then(|raw| raw.try_into().ok()).ok_or_else(|| RpcError::Hash(hex.into()))
 }
 
+/// The SDK's code of a transaction that the mempool, or a recent block, has already.
+pub const IN_CACHE: u32 = 19;
+
+/// What CometBFT's mempool refuses without asking the application, as the code of codespace `sdk` that the SDK's clients give it.
+pub fn mempool_code(said: &str) -> Option<u32> {
+    let said = said.to_lowercase();
+    let codes = [("tx already exists in cache", IN_CACHE), ("mempool is full", 20), ("tx too large", 21)];
+    codes.iter().find(|(words, _)| said.contains(words)).map(|(_, code)| *code)
+}
+
 /// What a node says to a refused query, without what `abci_query` puts around a gRPC status: the status before it, and
 /// behind it the name of the error that the SDK makes of the status.
 fn plain(log: &str) -> &str {

@@ -2,7 +2,8 @@
 
 use crate::keyring::{AccountKey, Keyring, KeyringError};
 use crate::keys::SecretKey;
-use crate::rpc::{Broadcast, Rpc, RpcError};
+pub use crate::rpc::IN_CACHE;
+use crate::rpc::{Broadcast, Rpc, RpcError, mempool_code};
 use prost::Message;
 use proto::Any;
 pub use proto::any;
@@ -17,8 +18,6 @@ use std::time::{Duration, Instant};
 
 /// SIGN_MODE_DIRECT
 const DIRECT: i32 = 1;
-/// The SDK's code of a transaction that the mempool, or a recent block, has already.
-pub const IN_CACHE: u32 = 19;
 /// The SDK's code of a transaction that is signed with another sequence than the account's next one.
 pub const WRONG_SEQUENCE: u32 = 32;
 /// How often a transaction that is not in a block yet is asked for.
@@ -157,8 +156,7 @@ pub async fn simulate(rpc: &Rpc, tx_bytes: Vec<u8>) -> Result<u64, TxError> {
 /// Sends and returns what the mempool said; an error if it refused.
 pub async fn broadcast(rpc: &Rpc, tx: &[u8], wait_for_check: bool) -> Result<Broadcast, TxError> {
     let sent = match rpc.broadcast(tx, wait_for_check).await {
-        // Not the application's word but CometBFT's, which the SDK's clients give this code.
-        Err(RpcError::Node { message, data, .. }) if format!("{message} {data}").contains("tx already exists in cache") => {
+        Err(e @ RpcError::Node { .. }) if mempool_code(&e.to_string()) == Some(IN_CACHE) => {
             let hash = hex::encode_upper(Sha256::digest(tx));
             return Err(TxError::Refused { hash, code: IN_CACHE, codespace: "sdk".into(), log: "tx already in mempool".into() });
         }

@@ -6,7 +6,7 @@ mod node;
 mod shell;
 
 pub use guide::{Block, blocks, commands};
-pub use network::{Network, Run, eventually, number, run};
+pub use network::{Network, Run, eventually, millis, number, run};
 pub use node::{Home, Node};
 pub use shell::{Shell, Typed};
 

@@ -207,6 +207,11 @@ impl Drop for Network {
     }
 }
 
+/// Milliseconds since 1970 of an RFC 3339 time.
+pub fn millis(time: &str) -> u64 {
+    run(Command::new("date").args(["-u", "+%s%3N", "-d", time]), "").ok().trim().parse().expect("a number")
+}
+
 /// A number that JSON holds as text.
 pub fn number(value: &Value) -> u128 {
     value.as_str().and_then(|t| t.parse().ok()).unwrap_or_else(|| panic!("expected digits in quotes, got {value}"))

@@ -277,25 +277,17 @@ impl Stored {
 
     /// A multisig key; its members' private keys are elsewhere.
     pub fn multi(name: &str, threshold: u32, keys: Vec<PublicKey>) -> Self {
-        let public_key = AccountKey::Multi { threshold, keys };
-        let item = Some(wire::Item::Multi(wire::Empty {}));
-        let stored = wire::Record { name: name.into(), pub_key: Some(public_any(&public_key)), item };
-        Self {
-            record: Record { name: name.into(), record_type: RecordType::Multi, public_key },
-            bytes: Zeroizing::new(stored.encode_to_vec()),
-            secret: None,
-        }
+        Self::public(name, AccountKey::Multi { threshold, keys }, RecordType::Multi, wire::Item::Multi(wire::Empty {}))
     }
 
     /// A public key alone; who signs with it is elsewhere.
     pub fn offline(name: &str, public_key: AccountKey) -> Self {
-        let item = Some(wire::Item::Offline(wire::Empty {}));
-        let stored = wire::Record { name: name.into(), pub_key: Some(public_any(&public_key)), item };
-        Self {
-            record: Record { name: name.into(), record_type: RecordType::Offline, public_key },
-            bytes: Zeroizing::new(stored.encode_to_vec()),
-            secret: None,
-        }
+        Self::public(name, public_key, RecordType::Offline, wire::Item::Offline(wire::Empty {}))
+    }
+
+    fn public(name: &str, public_key: AccountKey, record_type: RecordType, item: wire::Item) -> Self {
+        let stored = wire::Record { name: name.into(), pub_key: Some(public_any(&public_key)), item: Some(item) };
+        Self { record: Record { name: name.into(), record_type, public_key }, bytes: Zeroizing::new(stored.encode_to_vec()), secret: None }
     }
 
     pub fn decode(bytes: Zeroizing<Vec<u8>>) -> Result<Self, RecordError> {

@@ -877,7 +877,7 @@ impl TxFlags {
     pub async fn send(self, context: &Context, rpc: &Rpc, from: From, messages: Vec<Any>) -> anyhow::Result<()> {
         let mut tx = self.unsigned(context, messages)?;
         let simulated = self.set_gas_and_fee(context, rpc, &from, &mut tx).await?;
-        let fee = tx.auth_info.iter().filter_map(|a| a.fee.as_ref()).next().context("a transaction without fee")?;
+        let fee = tx.auth_info.as_ref().and_then(|a| a.fee.as_ref()).context("a transaction without fee")?;
         if self.dry_run {
             context.print(&json!({ "gas_estimate": fee.gas_limit.to_string(), "fee": amounts(&fee.amount) }));
             return Ok(());

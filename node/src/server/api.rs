@@ -33,10 +33,10 @@ pub const SERVICES: [&str; 15] = [
 
 /// The longest request: CometBFT refuses transactions beyond 1 MiB, and queries are far shorter.
 pub const MAX_REQUEST: usize = 2 << 20;
-/// How long a call may take, waiting included: as long as a call of CometBFT's RPC.
+/// How long a request may take to arrive, and then a call, waiting included: as long as a call of CometBFT's RPC.
 pub const MAX_TIME: Duration = Duration::from_secs(30);
 /// Queries of the state that run at once. They compete with block execution for cores, so more would not be faster.
-pub const MAX_QUERIES: usize = 4;
+const MAX_QUERIES: usize = 4;
 /// Questions to CometBFT that are answered at once. Blocks and searches take a great deal more memory, and count twice.
 const MAX_REMOTE: u32 = 4;
 

@@ -1,6 +1,7 @@
 //! What the open calls of both servers may hold together, so that clients cannot fill the node's memory, however many they
 //! are: calls, requests while they are received, answers until they are sent. Each is given back when its call ends.
 
+use super::api::MAX_TIME;
 use super::status::{Code, Status};
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -27,8 +28,6 @@ const SHORT: usize = 32 << 10;
 const LONG_REQUESTS: usize = 8;
 /// KiB of longer answers that wait for their clients to read them; more wait.
 const ANSWERS: usize = 96 << 10;
-/// For a request to arrive.
-const RECEIVE_TIME: Duration = Duration::from_secs(30);
 /// For other clients to read their answers.
 const ANSWER_TIME: Duration = Duration::from_secs(10);
 
@@ -94,8 +93,8 @@ impl Call {
             }
             Ok(())
         };
-        let late = || Status::new(Code::DeadlineExceeded, format!("the request did not arrive within {} s", RECEIVE_TIME.as_secs()));
-        timeout(RECEIVE_TIME, all).await.map_err(|_| late())??;
+        let late = || Status::new(Code::DeadlineExceeded, format!("the request did not arrive within {} s", MAX_TIME.as_secs()));
+        timeout(MAX_TIME, all).await.map_err(|_| late())??;
         Ok(received.freeze())
     }
 

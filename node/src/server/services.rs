@@ -7,7 +7,7 @@ use app::{Answer, App};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use client::rpc::{Rpc, RpcError};
+use client::rpc::{Rpc, RpcError, mempool_code};
 use kernel::{CONSENSUS_PREFIX, Error, bech32_encode};
 use prost::{Message, Name};
 use proto::Any;
@@ -398,13 +398,6 @@ fn tx_decode(r: tx::TxDecodeRequest) -> Result<tx::TxDecodeResponse, Status> {
 fn tx_encode(r: tx::TxEncodeRequest) -> Result<tx::TxEncodeResponse, Status> {
     let tx = r.tx.ok_or_else(|| Status::invalid("invalid empty tx"))?;
     Ok(tx::TxEncodeResponse { tx_bytes: tx.encode_to_vec() })
-}
-
-/// What CometBFT's mempool refuses without asking the application, as code of codespace `sdk`.
-fn mempool_code(said: &str) -> Option<u32> {
-    let said = said.to_lowercase();
-    let codes = [("tx already exists in cache", 19), ("mempool is full", 20), ("tx too large", 21)];
-    codes.iter().find(|(words, _)| said.contains(words)).map(|(_, code)| *code)
 }
 
 /// A node's own refusal is passed on; where its RPC is and why it does not answer is for the operator alone.
