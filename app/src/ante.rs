@@ -8,6 +8,7 @@ use crate::verify::{Claim, Task, Verifier};
 use auth::{Account, FEE_COLLECTOR};
 use kernel::{Address, Ctx, Error, View, cost, module_address};
 use std::collections::HashSet;
+use std::sync::Arc;
 
 /// How far the checks go.
 pub enum Mode<'a> {
@@ -110,13 +111,13 @@ pub fn run(on: &Modules, ctx: &mut Ctx, tx: &CheckedTx, mode: &Mode, verifier: &
             };
             Error::new("sdk", 4, format!("signature verification failed; please verify {what}: unauthorized"))
         };
-        for (task, failure) in tasks_of(tx, signer, key, ctx.chain_id(), number).map_err(unauthorized)? {
+        for (task, failure) in tasks_of(tx, signer, key, ctx.chain_id(), number).map_err(unauthorized)?.iter() {
             let holds = match mode {
                 Mode::Deliver(verified) if verified.contains(&task.claim) => true,
-                _ => verifier.knows(&task.claim) || verifier.verify(&task),
+                _ => verifier.knows(&task.claim) || verifier.verify(task),
             };
             if !holds {
-                return Err(unauthorized(failure));
+                return Err(unauthorized(failure.clone()));
             }
             claims.push(task.claim);
         }
@@ -193,7 +194,22 @@ fn signatures_to_pay_for(key: &Key, signed: &Signed) -> u64 {
 }
 
 /// What has to be verified for a signer, with what to say where it does not hold.
-fn tasks_of(tx: &CheckedTx, signer: &Signer, key: &Key, chain_id: &str, number: u64) -> Result<Vec<(Task, String)>, String> {
+pub type Tasks = Arc<[(Task, String)]>;
+
+/// The tasks that a signer had the last time, and what else they are of.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    key: Key,
+    chain_id: String,
+    number: u64,
+    tasks: Tasks,
+}
+
+/// A transaction is asked ahead of CheckTx, in it and in its block: the same, unless its account has changed.
+fn tasks_of(tx: &CheckedTx, signer: &Signer, key: &Key, chain_id: &str, number: u64) -> Result<Tasks, String> {
+    if let Some(asked) = signer.asked.get().filter(|a| a.key == *key && a.chain_id == chain_id && a.number == number) {
+        return Ok(asked.tasks.clone());
+    }
     let mut bytes: Vec<(i32, Vec<u8>)> = Vec::with_capacity(1);
     let mut tasks = Vec::with_capacity(1);
     for part in signing::parts(key, &signer.signed)? {
@@ -203,18 +219,21 @@ fn tasks_of(tx: &CheckedTx, signer: &Signer, key: &Key, chain_id: &str, number: 
         let (_, signed) = bytes.iter().find(|(mode, _)| *mode == part.mode).expect("pushed above");
         tasks.push((Task::new(part.key, signed, part.signature), part.failure));
     }
+    let tasks = Tasks::from(tasks);
+    // Whoever is first stays.
+    drop(signer.asked.set(Asked { key: key.clone(), chain_id: chain_id.into(), number, tasks: tasks.clone() }));
     Ok(tasks)
 }
 
 /// What a transaction's signatures will have to prove, as far as `view` knows the accounts. For verification ahead of
 /// the serial path: a guess that turns out wrong costs a verification and nothing else.
-pub fn tasks(on: &Modules, view: &View, tx: &CheckedTx) -> Vec<Task> {
+pub fn tasks(on: &Modules, view: &View, tx: &CheckedTx) -> Vec<Tasks> {
     let of_signer = |(index, signer): (usize, &Signer)| {
         let mut account = on.auth.account(view, &signer.address).ok()??;
         let key = signing_key(&mut account, signer, index, false).ok()?;
         tasks_of(tx, signer, &key, view.chain_id(), account.number).ok()
     };
-    tx.signers.iter().enumerate().filter_map(of_signer).flatten().map(|(task, _)| task).collect()
+    tx.signers.iter().enumerate().filter_map(of_signer).collect()
 }
 
 fn base64(bytes: &[u8]) -> String {

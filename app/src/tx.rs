@@ -1,14 +1,15 @@
 //! From bytes to a transaction whose stateless rules hold: a [`CheckedTx`] is the only thing that can be executed.
 
 use crate::Msg;
+use crate::ante::Asked;
 use crate::signing::{AMINO_JSON, DIRECT, Signed};
 use kernel::{Address, Error};
 use prost::Message;
 use proto::cosmos::base::v1beta1::Coin;
 use proto::cosmos::tx::v1beta1::{AuthInfo, Fee, TxBody, TxRaw};
 use proto::{Any, amino};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// Messages of one transaction; more only costs gas, but each is decoded before gas is charged.
 const MAX_MESSAGES: usize = 1000;
@@ -22,6 +23,8 @@ pub struct Signer {
     pub public_key: Option<Any>,
     pub sequence: u64,
     pub signed: Signed,
+    /// What its signatures had to prove when somebody asked first.
+    pub(crate) asked: OnceLock<Asked>,
 }
 
 /// A decoded transaction whose encoding, fields and signers are in order. Nothing of the state has been looked at.
@@ -114,7 +117,7 @@ impl CheckedTx {
             .zip(raw.signatures)
             .map(|((address, info), signature)| {
                 let signed = Signed::decode(info.mode_info.as_ref(), signature)?;
-                Ok(Signer { address, public_key: info.public_key, sequence: info.sequence, signed })
+                Ok(Signer { address, public_key: info.public_key, sequence: info.sequence, signed, asked: OnceLock::new() })
             })
             .collect::<Result<_, Error>>()?;
         Ok(CheckedTx {

@@ -76,18 +76,16 @@ impl Api {
             windows.insert(name.into(), window);
         };
         note("nothing else", self.window(&mut txs).await?);
-        let subscribers = self.subscribe().await?;
-        note("1,000 subscriptions", self.window(&mut txs).await?);
+        let (subscribers, events) = self.subscribe().await?;
+        note("1,000 subscriptions", self.window_with(&mut txs, &[("events_per_second", &events)]).await?);
+        let (lists, answers) = self.ask_lists();
+        let both = self.window_with(&mut txs, &[("events_per_second", &events), ("lists_per_second", &answers)]).await?;
+        note("1,000 subscriptions and 64 lists of 1,000 rows at a time", both);
         drop(subscribers);
+        note("64 lists of 1,000 rows at a time", self.window_with(&mut txs, &[("lists_per_second", &answers)]).await?);
+        drop(lists);
         sleep(Duration::from_secs(2)).await;
         note("nothing else, again", self.window(&mut txs).await?);
-        let (lists, answered) = self.ask_lists();
-        let (start, before) = (Instant::now(), answered.load(Ordering::Relaxed));
-        let mut window = self.window(&mut txs).await?;
-        let per_second = (answered.load(Ordering::Relaxed) - before) as f64 / start.elapsed().as_secs_f64();
-        window["lists_per_second"] = json!(per_second.round());
-        drop(lists);
-        note("64 lists of 1,000 rows at a time", window);
         report["blocks"] = Value::Object(windows);
         report["attacks"] = self.attacks().await?;
         println!("{}", serde_json::to_string_pretty(&report)?);
@@ -146,9 +144,21 @@ impl Api {
         }))
     }
 
-    /// As wallets and explorers subscribe: to one transaction, to headers, to whole blocks.
-    async fn subscribe(&self) -> anyhow::Result<JoinSet<()>> {
-        let mut all = JoinSet::new();
+    /// A window in which other clients are served: with how often each of them is.
+    async fn window_with(&self, txs: &mut Vec<Vec<u8>>, served: &[(&str, &AtomicU64)]) -> anyhow::Result<Value> {
+        let (start, before) = (Instant::now(), served.iter().map(|(_, n)| n.load(Ordering::Relaxed)).collect::<Vec<_>>());
+        let mut window = self.window(txs).await?;
+        for ((name, n), before) in served.iter().zip(before) {
+            let per_second = (n.load(Ordering::Relaxed) - before) as f64 / start.elapsed().as_secs_f64();
+            ensure!(per_second >= 1.0, "{name}: nobody was served");
+            window[name] = json!(per_second.round());
+        }
+        Ok(window)
+    }
+
+    /// As wallets and explorers subscribe: to one transaction, to headers, to whole blocks. With the number of events so far.
+    async fn subscribe(&self) -> anyhow::Result<(JoinSet<()>, Arc<AtomicU64>)> {
+        let (mut all, events) = (JoinSet::new(), Arc::new(AtomicU64::new(0)));
         for i in 0..SUBSCRIBERS {
             let query = match i % 5 {
                 0 | 1 => format!("tm.event='Tx' AND tx.hash='{i:064X}'"),
@@ -162,9 +172,14 @@ impl Api {
             let answer: Value = serde_json::from_str(answer.to_text()?)?;
             ensure!(answer["error"].is_null(), "subscription {i}: {}", answer["error"]);
             // tungstenite answers CometBFT's pings while it reads.
-            all.spawn(async move { while let Some(Ok(_)) = futures_util::StreamExt::next(&mut socket).await {} });
+            let events = events.clone();
+            all.spawn(async move {
+                while let Some(Ok(message)) = futures_util::StreamExt::next(&mut socket).await {
+                    events.fetch_add(u64::from(message.is_text()), Ordering::Relaxed);
+                }
+            });
         }
-        Ok(all)
+        Ok((all, events))
     }
 
     /// Clients that ask for one long list after the other, half of them over each server.

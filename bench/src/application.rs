@@ -2,9 +2,11 @@
 
 use crate::chain::{CHAIN, Chain, Phase};
 use crate::load;
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use bytes::Bytes;
-use serde_json::json;
+use secp256k1::{PublicKey, Secp256k1, ecdsa};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
 use tendermint_abci::Application;
 use tendermint_proto::v0_38::abci::{RequestCheckTx, RequestPrepareProposal, RequestProcessProposal};
 
@@ -13,12 +15,13 @@ const BATCH: usize = 64;
 
 pub fn run(accounts: usize, blocks: usize, txs_per_block: usize) -> anyhow::Result<()> {
     let mut chain = Chain::new(accounts, load::FUNDS, "0.025uve")?;
-    let [mut check, mut proposal, mut block, mut commit] = [Phase::default(); 4];
+    let keys = load::keys(accounts);
     let rounds = (blocks * txs_per_block).div_ceil(accounts);
-    let all: Vec<Bytes> =
-        load::sends(CHAIN, 1, &load::keys(accounts), 0..rounds).into_iter().take(blocks * txs_per_block).map(Bytes::from).collect();
-    let count = all.len();
+    let all: Vec<Bytes> = load::sends(CHAIN, 1, &keys, 0..rounds).into_iter().take(blocks * txs_per_block).map(Bytes::from).collect();
+    let mut measured = Vec::new();
     for txs in all.chunks(txs_per_block) {
+        let mut block = Block { signature: signature(&keys)?, ..Block::default() };
+        let [check, proposal, finalize, commit] = &mut block.phases;
         check.time(|| -> anyhow::Result<()> {
             for batch in txs.chunks(BATCH) {
                 chain.app.prefetch(batch);
@@ -33,20 +36,62 @@ pub fn run(accounts: usize, blocks: usize, txs_per_block: usize) -> anyhow::Resu
             chain.app.prepare_proposal(RequestPrepareProposal { txs: txs.to_vec(), max_tx_bytes: i64::MAX, ..Default::default() });
             chain.app.process_proposal(RequestProcessProposal { txs: txs.to_vec(), ..Default::default() });
         });
-        block.time(|| chain.finalize(txs.to_vec()))?;
+        finalize.time(|| chain.finalize(txs.to_vec()))?;
         commit.time(|| chain.commit());
+        measured.push(block);
     }
-    let mut total = Phase::default();
-    for phase in [&check, &proposal, &block, &commit] {
-        total.wall += phase.wall;
-        total.cpu += phase.cpu;
+    let mut mean = Block::default();
+    for block in &measured {
+        mean.signature += block.signature / u32::try_from(measured.len())?;
+        mean.phases.iter_mut().zip(&block.phases).for_each(|(sum, phase)| sum.add(phase));
     }
+    let whole = measured.iter().filter(|_| all.len() % txs_per_block == 0);
+    let quietest = whole.min_by_key(|block| block.total().cpu).context("blocks: expected whole ones, at least one")?;
     let report = json!({
         "what": "bank sends, application alone, µs per transaction",
-        "transactions": count, "accounts": accounts, "per_block": txs_per_block,
-        "check": check.json(count), "proposal": proposal.json(count), "finalize": block.json(count), "commit": commit.json(count),
-        "total": total.json(count),
+        "transactions": all.len(), "accounts": accounts, "per_block": txs_per_block,
+        "mean": mean.json(all.len()), "quietest_block": quietest.json(txs_per_block),
     });
     println!("{}", serde_json::to_string_pretty(&report)?);
     Ok(())
+}
+
+/// CheckTx, proposal, FinalizeBlock and Commit of one block; and what libsecp256k1 took for a signature just before, by
+/// which the machine's speed of the moment can be told.
+#[derive(Default)]
+struct Block {
+    signature: Duration,
+    phases: [Phase; 4],
+}
+
+impl Block {
+    fn total(&self) -> Phase {
+        let mut total = Phase::default();
+        self.phases.iter().for_each(|phase| total.add(phase));
+        total
+    }
+
+    fn json(&self, count: usize) -> Value {
+        let [check, proposal, finalize, commit] = self.phases.map(|phase| phase.json(count));
+        let signature = (self.signature.as_secs_f64() * 1e8).round() / 100.0;
+        json!({
+            "check": check, "proposal": proposal, "finalize": finalize, "commit": commit, "total": self.total().json(count),
+            "signature_alone_us": signature,
+        })
+    }
+}
+
+/// How long libsecp256k1 takes to verify a signature on one thread.
+fn signature(keys: &[load::Key]) -> anyhow::Result<Duration> {
+    const SAMPLE: usize = 200;
+    let secp = Secp256k1::verification_only();
+    let digest = [7; 32];
+    let mut own = Duration::ZERO;
+    for key in keys.iter().cycle().take(SAMPLE) {
+        let (point, signature) = (PublicKey::from_slice(&key.public)?, ecdsa::Signature::from_compact(&key.sign_digest(&digest))?);
+        let start = Instant::now();
+        secp.verify_ecdsa(secp256k1::Message::from_digest(digest), &signature, &point)?;
+        own += start.elapsed();
+    }
+    Ok(own / SAMPLE as u32)
 }

@@ -20,21 +20,29 @@ pub struct Phase {
     pub cpu: Duration,
 }
 
-/// User and system time of this process.
-fn cpu() -> Duration {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks: u64 = [11, 12].iter().filter_map(|i| fields.get(*i)?.parse::<u64>().ok()).sum();
-    Duration::from_millis(ticks * 10)
+/// What the threads of this process have spent on processors.
+pub fn cpu() -> Duration {
+    let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let spent = threads.filter_map(|thread| {
+        let times = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
+        times.split_whitespace().next()?.parse::<u64>().ok()
+    });
+    Duration::from_nanos(spent.sum())
 }
 
 impl Phase {
     pub fn time<T>(&mut self, f: impl FnOnce() -> T) -> T {
-        let (wall, before) = (Instant::now(), cpu());
+        let before = cpu();
+        let wall = Instant::now();
         let result = f();
         self.wall += wall.elapsed();
         self.cpu += cpu().saturating_sub(before);
         result
+    }
+
+    pub fn add(&mut self, other: &Phase) {
+        self.wall += other.wall;
+        self.cpu += other.cpu;
     }
 
     /// Per transaction or message, in µs.

@@ -50,10 +50,13 @@ impl Key {
 
     fn finish(&self, tx: Unsigned, chain_id: &str, account_number: u64, sequence: u64) -> Vec<u8> {
         let signer = Signer { chain_id: chain_id.into(), account_number, sequence, public_key: self.public };
-        tx.sign_with(&signer, |bytes| {
-            let signature: Signature = self.secret.sign_prehash(&Sha256::digest(bytes)).expect("a digest");
-            signature.normalize_s().unwrap_or(signature).to_bytes().to_vec()
-        })
+        tx.sign_with(&signer, |bytes| self.sign_digest(&Sha256::digest(bytes).into()))
+    }
+
+    /// R ‖ S, with a low S.
+    pub fn sign_digest(&self, digest: &[u8; 32]) -> Vec<u8> {
+        let signature: Signature = self.secret.sign_prehash(digest).expect("a digest");
+        signature.normalize_s().unwrap_or(signature).to_bytes().to_vec()
     }
 }
 

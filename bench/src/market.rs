@@ -2,7 +2,7 @@
 //! life in messages, and pages of long lists.
 
 use crate::api::resident;
-use crate::chain::{CHAIN, Chain, Phase};
+use crate::chain::{CHAIN, Chain, Phase, cpu};
 use crate::load::{Key, keys};
 use anyhow::{Context, ensure};
 use bytes::Bytes;
@@ -31,8 +31,6 @@ const HOUR_MS: u64 = 3_600_000;
 /// Messages of one transaction where transactions are not what is measured.
 const PER_TX: usize = 100;
 const PER_BLOCK: usize = 2_000;
-/// RocksDB goes on sorting what was written for so long: not what an empty block costs.
-const COMPACTION: Duration = Duration::from_secs(20);
 
 struct World {
     chain: Chain,
@@ -134,8 +132,7 @@ impl World {
                 }
             }
             let (answer, phase) = self.chain.block(txs)?;
-            total.wall += phase.wall;
-            total.cpu += phase.cpu;
+            total.add(&phase);
             answers.push(answer);
         }
         Ok((total, answers))
@@ -182,17 +179,34 @@ fn median_us(mut f: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<f64> {
     Ok((times[50] * 10.0).round() / 10.0)
 }
 
+/// Waits until RocksDB has sorted what was written, which is not what an empty block costs; says how long.
+fn rest() -> Duration {
+    const SECOND: Duration = Duration::from_secs(1);
+    let start = Instant::now();
+    loop {
+        let before = cpu();
+        std::thread::sleep(SECOND);
+        if cpu().saturating_sub(before) < SECOND / 50 {
+            return start.elapsed();
+        }
+    }
+}
+
 /// Empty blocks over 0, 1,000, 100,000 … leases, the memory they take, and pages of their list.
 pub fn idle(max: u64) -> anyhow::Result<()> {
     let (mut world, own) = (World::new()?, std::process::id());
     let (mut rows, keys_before, resident_before) = (Vec::new(), world.keys(), resident(own)?);
-    for leases in [0, 1_000, 100_000, 1_000_000].into_iter().filter(|n| *n <= max) {
+    for leases in [0, 1_000, 100_000, 1_000_000].into_iter().filter(|n| *n < max).chain([max]) {
         world.grow(leases)?;
-        std::thread::sleep(COMPACTION);
-        let idle = median_us(|| world.chain.block(Vec::new()).map(drop))?;
+        let rest = rest();
+        let idle = median_us(|| {
+            world.chain.finalize(Vec::new())?;
+            world.chain.commit();
+            Ok(())
+        })?;
         let page = |key: Vec<u8>, reverse| PageRequest { key, reverse, limit: 100, ..Default::default() };
         let mut row = json!({
-            "leases": leases, "empty_block_us": idle, "rows": world.keys() - keys_before,
+            "leases": leases, "rest_s": rest.as_secs(), "empty_block_us": idle, "rows": world.keys() - keys_before,
             "resident_mb": resident(own)? / 1_000_000, "resident_before_mb": resident_before / 1_000_000,
         });
         if leases > 0 {
@@ -241,31 +255,43 @@ pub fn storm(leases: u64) -> anyhow::Result<()> {
 }
 
 /// The blocks from a jump in time until nothing happens any more.
-#[derive(serde::Serialize)]
+#[derive(serde::Serialize, Default)]
 struct Step {
     what: &'static str,
     blocks: u32,
-    slowest_ms: f64,
     mean_ms: f64,
+    over_100_ms: u32,
+    slowest_ms: f64,
+    /// Of the slowest block.
+    finalize_ms: f64,
+    commit_ms: f64,
+    cpu_ms: f64,
+    #[serde(skip)]
     depleted: u64,
 }
 
 impl World {
     fn quiesce(&mut self, what: &'static str, jump_ms: u64) -> anyhow::Result<Step> {
         self.chain.time_ms += jump_ms;
-        let (mut step, mut total) = (Step { what, blocks: 0, slowest_ms: 0.0, mean_ms: 0.0, depleted: 0 }, 0.0);
+        let (mut step, mut total) = (Step { what, ..Step::default() }, 0.0);
+        let ms = |d: Duration| round(d.as_secs_f64() * 1e3);
         loop {
-            let (answer, phase) = self.chain.block(Vec::new())?;
+            let [mut finalize, mut commit] = [Phase::default(); 2];
+            let answer = finalize.time(|| self.chain.finalize(Vec::new()))?;
+            commit.time(|| self.chain.commit());
             if answer.events.is_empty() {
                 step.mean_ms = round(total / f64::from(step.blocks.max(1)));
-                step.slowest_ms = round(step.slowest_ms);
                 return Ok(step);
             }
-            let ms = phase.wall.as_secs_f64() * 1e3;
+            let wall = ms(finalize.wall + commit.wall);
             step.depleted += answer.events.iter().filter(|e| e.r#type.ends_with("EventAccountDepleted")).count() as u64;
             step.blocks += 1;
-            step.slowest_ms = step.slowest_ms.max(ms);
-            total += ms;
+            step.over_100_ms += u32::from(wall > 100.0);
+            total += wall;
+            if wall > step.slowest_ms {
+                (step.slowest_ms, step.finalize_ms, step.commit_ms) = (wall, ms(finalize.wall), ms(commit.wall));
+                step.cpu_ms = ms(finalize.cpu + commit.cpu);
+            }
         }
     }
 }
@@ -293,8 +319,7 @@ pub fn life(leases: u64) -> anyhow::Result<()> {
     let mut rows = serde_json::Map::new();
     let mut measure = |name: &str, result: anyhow::Result<(Phase, Vec<ResponseFinalizeBlock>)>| -> anyhow::Result<()> {
         let (phase, _) = result?;
-        total.wall += phase.wall;
-        total.cpu += phase.cpu;
+        total.add(&phase);
         rows.insert(name.into(), phase.json(leases as usize));
         Ok(())
     };

@@ -1,7 +1,8 @@
 // The consensus engine of a node: CometBFT with all of its own commands, pinned by this module's go.sum.
 //
-// It differs from the stock binary in `start` alone: the application is spoken to by the client of client.go, losing
-// the application ends the process with a non-zero exit code, and a supervising parent's death ends it too (start.go).
+// It differs from the stock binary in `start` alone: the application is spoken to by the client of client.go, WebSocket
+// subscriptions are served by rpc.go, websocket.go and events.go, losing the application ends the process with a
+// non-zero exit code, and a supervising parent's death ends it too (start.go).
 package main
 
 import (

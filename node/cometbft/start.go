@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/signal"
 	"strconv"
@@ -22,6 +23,8 @@ import (
 const (
 	// `stock` chooses CometBFT's own ABCI client, to compare the two.
 	envClient = "VIRTENGINE_ABCI_CLIENT"
+	// `stock` leaves the RPC to CometBFT's own server, to compare the two.
+	envRPC = "VIRTENGINE_RPC_SERVER"
 	// Number of an open file that the parent never writes to: its end means that the parent is gone.
 	envParentPipe = "VIRTENGINE_PARENT_PIPE"
 
@@ -61,19 +64,16 @@ func run(config *cfg.Config, logger log.Logger, parentGone <-chan struct{}) erro
 		}
 	})
 	type result struct {
-		node *nm.Node
+		node *node
 		err  error
 	}
 	started := make(chan result, 1)
 	go func() {
-		node, err := newNode(ctx, config, creator, logger)
-		if err == nil {
-			err = node.Start()
-		}
+		node, err := startNode(ctx, config, creator, logger)
 		started <- result{node, err}
 	}()
 
-	var node *nm.Node
+	var node *node
 	var cause error
 	limit := stopTimeout
 	for running := true; running; {
@@ -131,6 +131,35 @@ func run(config *cfg.Config, logger log.Logger, parentGone <-chan struct{}) erro
 		logger.Error("stopped the hard way", "after", limit)
 	}
 	return cause
+}
+
+// node is CometBFT's, and where its RPC listens.
+type node struct {
+	*nm.Node
+	rpc []net.Listener
+}
+
+func (n *node) Stop() error {
+	closeAll(n.rpc)
+	return n.Node.Stop()
+}
+
+func startNode(ctx context.Context, config *cfg.Config, creator proxy.ClientCreator, logger log.Logger) (*node, error) {
+	inner, err := newNode(ctx, config, creator, logger)
+	if err != nil {
+		return nil, err
+	}
+	n := &node{Node: inner}
+	if os.Getenv(envRPC) != "stock" {
+		if n.rpc, err = serveRPC(inner, logger); err != nil {
+			return nil, err
+		}
+	}
+	if err := n.Start(); err != nil {
+		closeAll(n.rpc)
+		return nil, err
+	}
+	return n, nil
 }
 
 func newNode(ctx context.Context, config *cfg.Config, creator proxy.ClientCreator, logger log.Logger) (*nm.Node, error) {
