@@ -104,6 +104,13 @@ impl Chain {
         self.app.commit();
     }
 
+    /// A block of nothing.
+    pub fn empty(&mut self) -> anyhow::Result<()> {
+        self.finalize(Vec::new())?;
+        self.commit();
+        Ok(())
+    }
+
     /// A whole block and the time that it took.
     pub fn block(&mut self, txs: Vec<Bytes>) -> anyhow::Result<(ResponseFinalizeBlock, Phase)> {
         let mut phase = Phase::default();
