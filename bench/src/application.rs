@@ -45,8 +45,7 @@ pub fn run(accounts: usize, blocks: usize, txs_per_block: usize) -> anyhow::Resu
         mean.signature += block.signature / u32::try_from(measured.len())?;
         mean.phases.iter_mut().zip(&block.phases).for_each(|(sum, phase)| sum.add(phase));
     }
-    let whole = measured.iter().filter(|_| all.len() % txs_per_block == 0);
-    let quietest = whole.min_by_key(|block| block.total().cpu).context("blocks: expected whole ones, at least one")?;
+    let quietest = measured.iter().min_by_key(|block| block.total().cpu).context("blocks: expected at least one")?;
     let report = json!({
         "what": "bank sends, application alone, µs per transaction",
         "transactions": all.len(), "accounts": accounts, "per_block": txs_per_block,
