@@ -196,7 +196,7 @@ fn signatures_to_pay_for(key: &Key, signed: &Signed) -> u64 {
 /// What has to be verified for a signer, with what to say where it does not hold.
 pub type Tasks = Arc<[(Task, String)]>;
 
-/// The tasks that a signer had the last time, and what else they are of.
+/// The tasks of a signer when somebody first asked, and what else they are of.
 #[derive(Debug, Clone)]
 pub struct Asked {
     key: Key,

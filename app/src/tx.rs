@@ -23,7 +23,7 @@ pub struct Signer {
     pub public_key: Option<Any>,
     pub sequence: u64,
     pub signed: Signed,
-    /// What its signatures had to prove when somebody asked first.
+    /// What its signatures had to prove when somebody first asked.
     pub(crate) asked: OnceLock<Asked>,
 }
 

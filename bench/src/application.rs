@@ -1,10 +1,10 @@
 //! Bank sends on the application alone: what a transaction costs in each phase.
 
-use crate::chain::{CHAIN, Chain, Phase};
+use crate::chain::{CHAIN, Chain, Phase, micros};
 use crate::load;
 use anyhow::{Context, ensure};
 use bytes::Bytes;
-use secp256k1::{PublicKey, Secp256k1, ecdsa};
+use secp256k1::{Message, PublicKey, Secp256k1, VerifyOnly, ecdsa};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use tendermint_abci::Application;
@@ -18,9 +18,10 @@ pub fn run(accounts: usize, blocks: usize, txs_per_block: usize) -> anyhow::Resu
     let keys = load::keys(accounts);
     let rounds = (blocks * txs_per_block).div_ceil(accounts);
     let all: Vec<Bytes> = load::sends(CHAIN, 1, &keys, 0..rounds).into_iter().take(blocks * txs_per_block).map(Bytes::from).collect();
+    let signatures = Signatures::of(&keys)?;
     let mut measured = Vec::new();
     for txs in all.chunks(txs_per_block) {
-        let mut block = Block { signature: signature(&keys)?, ..Block::default() };
+        let mut block = Block { signature: signatures.verify()?, ..Block::default() };
         let [check, proposal, finalize, commit] = &mut block.phases;
         check.time(|| -> anyhow::Result<()> {
             for batch in txs.chunks(BATCH) {
@@ -72,25 +73,36 @@ impl Block {
 
     fn json(&self, count: usize) -> Value {
         let [check, proposal, finalize, commit] = self.phases.map(|phase| phase.json(count));
-        let signature = (self.signature.as_secs_f64() * 1e8).round() / 100.0;
         json!({
             "check": check, "proposal": proposal, "finalize": finalize, "commit": commit, "total": self.total().json(count),
-            "signature_alone_us": signature,
+            "signature_alone_us": micros(self.signature, 1),
         })
     }
 }
 
-/// How long libsecp256k1 takes to verify a signature on one thread.
-fn signature(keys: &[load::Key]) -> anyhow::Result<Duration> {
-    const SAMPLE: usize = 200;
-    let secp = Secp256k1::verification_only();
-    let digest = [7; 32];
-    let mut own = Duration::ZERO;
-    for key in keys.iter().cycle().take(SAMPLE) {
-        let (point, signature) = (PublicKey::from_slice(&key.public)?, ecdsa::Signature::from_compact(&key.sign_digest(&digest))?);
-        let start = Instant::now();
-        secp.verify_ecdsa(secp256k1::Message::from_digest(digest), &signature, &point)?;
-        own += start.elapsed();
+/// Some signatures of one digest.
+struct Signatures {
+    secp: Secp256k1<VerifyOnly>,
+    digest: Message,
+    all: Vec<(PublicKey, ecdsa::Signature)>,
+}
+
+impl Signatures {
+    fn of(keys: &[load::Key]) -> anyhow::Result<Self> {
+        const SAMPLE: usize = 200;
+        let digest = [7; 32];
+        let signed =
+            |key: &load::Key| Ok((PublicKey::from_slice(&key.public)?, ecdsa::Signature::from_compact(&key.sign_digest(&digest))?));
+        let all = keys.iter().cycle().take(SAMPLE).map(signed).collect::<anyhow::Result<_>>()?;
+        Ok(Signatures { secp: Secp256k1::verification_only(), digest: Message::from_digest(digest), all })
     }
-    Ok(own / SAMPLE as u32)
+
+    /// How long libsecp256k1 takes to verify one, on one thread.
+    fn verify(&self) -> anyhow::Result<Duration> {
+        let start = Instant::now();
+        for (key, signature) in &self.all {
+            self.secp.verify_ecdsa(self.digest, signature, key)?;
+        }
+        Ok(start.elapsed() / u32::try_from(self.all.len())?)
+    }
 }

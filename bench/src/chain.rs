@@ -47,9 +47,13 @@ impl Phase {
 
     /// Per transaction or message, in µs.
     pub fn json(&self, count: usize) -> Value {
-        let per = |d: Duration| (d.as_secs_f64() * 1e8 / count as f64).round() / 100.0;
-        json!({ "wall_us": per(self.wall), "cpu_us": per(self.cpu) })
+        json!({ "wall_us": micros(self.wall, count), "cpu_us": micros(self.cpu, count) })
     }
+}
+
+/// What each of `count` took, in µs with two places.
+pub fn micros(all: Duration, count: usize) -> f64 {
+    (all.as_secs_f64() * 1e8 / count as f64).round() / 100.0
 }
 
 /// A chain in a directory that goes with it.
@@ -104,21 +108,17 @@ impl Chain {
         self.app.commit();
     }
 
-    /// A block of nothing.
-    pub fn empty(&mut self) -> anyhow::Result<()> {
-        self.finalize(Vec::new())?;
+    /// A whole block.
+    pub fn make(&mut self, txs: Vec<Bytes>) -> anyhow::Result<ResponseFinalizeBlock> {
+        let answer = self.finalize(txs)?;
         self.commit();
-        Ok(())
+        Ok(answer)
     }
 
     /// A whole block and the time that it took.
     pub fn block(&mut self, txs: Vec<Bytes>) -> anyhow::Result<(ResponseFinalizeBlock, Phase)> {
         let mut phase = Phase::default();
-        let answer = phase.time(|| {
-            let answer = self.finalize(txs);
-            self.commit();
-            answer
-        })?;
+        let answer = phase.time(|| self.make(txs))?;
         Ok((answer, phase))
     }
 

@@ -186,27 +186,20 @@ func (h *hub) remove(s *subscription) bool {
 	return true
 }
 
-// cancel ends a subscription that the client did not end, and tells it why as CometBFT does.
+// cancel ends a subscription that the client did not end, and tells it why as CometBFT does. It needs the lock.
 func (h *hub) cancel(s *subscription, reason string) {
-	h.mu.Lock()
-	ended := h.remove(s)
-	h.mu.Unlock()
-	if ended {
+	if h.remove(s) {
 		s.client.notify(rpctypes.RPCServerError(s.request.ID, fmt.Errorf("subscription was canceled (reason: %s)", reason)))
 	}
 }
 
 func (h *hub) cancelAll(reason string) {
 	h.mu.Lock()
-	var all []*subscription
+	defer h.mu.Unlock()
 	for _, mine := range h.clients {
 		for _, s := range mine {
-			all = append(all, s)
+			h.cancel(s, reason)
 		}
-	}
-	h.mu.Unlock()
-	for _, s := range all {
-		h.cancel(s, reason)
 	}
 }
 
@@ -236,7 +229,9 @@ func (h *hub) deliver(message pubsub.Message) {
 			continue
 		}
 		h.logger.Info("Can't write response (slow client)", "to", s.client.remote, "subscriptionID", s.request.ID)
+		h.mu.Lock()
 		h.cancel(s, pubsub.ErrOutOfCapacity.Error())
+		h.mu.Unlock()
 		if h.config.CloseOnSlowClient {
 			s.client.close()
 		}
