@@ -60,6 +60,8 @@ pub fn open(dir: &Path, create: bool, cache_bytes: usize) -> Result<DB, Error> {
     options.set_max_total_wal_size(WAL_BYTES);
     options.set_db_write_buffer_size(WRITE_BUFFERS);
     options.set_max_background_jobs(2);
+    // What is written in the background goes to the disk bit by bit, so that a commit does not wait for all of it.
+    options.set_bytes_per_sync(MIB as u64);
     options.set_max_open_files(512);
     options.set_log_level(LogLevel::Warn);
     options.set_keep_log_file_num(2);

@@ -4,7 +4,7 @@
 //! the first entry after h, or the newest if there is none. The encoding keeps the order of keys and none is a prefix
 //! of another: 0x00 becomes 0x00 0xff, and 0x00 0x00 ends the key.
 //!
-//! Column `changes`: height → the app hash before it and the keys it changed, to prune and to undo it.
+//! Column `changes`: height → the app hash before it and the keys it changed, to undo and to prune it.
 //! Heights are 8 bytes, big endian.
 
 use std::{cmp::Ordering, sync::Arc};
@@ -105,19 +105,59 @@ impl Changes {
     }
 
     pub fn decode(row: &[u8]) -> Result<Self, Error> {
-        Self::parse(row).ok_or(Error::Corrupt("a row of the changes"))
+        let keys = Keys::new(row, 0)?;
+        let keys = keys.map(|change| change.map(|(key, deleted)| (key.to_vec(), deleted))).collect::<Result<_, _>>()?;
+        Ok(Changes { app_hash: *row.first_chunk().ok_or(BROKEN)?, keys })
+    }
+}
+
+const BROKEN: Error = Error::Corrupt("a row of the changes");
+
+/// The keys in a row of the changes, as in [`Changes`].
+pub struct Keys<'a> {
+    row: &'a [u8],
+    rest: &'a [u8],
+}
+
+impl<'a> Keys<'a> {
+    /// Those from a position on.
+    pub fn new(row: &'a [u8], position: u64) -> Result<Self, Error> {
+        let (_, row) = row.split_first_chunk::<{ size_of::<Hash>() }>().ok_or(BROKEN)?;
+        let rest = usize::try_from(position).ok().and_then(|at| row.get(at..)).ok_or(BROKEN)?;
+        Ok(Keys { row, rest })
     }
 
-    fn parse(row: &[u8]) -> Option<Self> {
-        let (app_hash, mut rest) = row.split_first_chunk()?;
-        let mut keys = Vec::new();
-        while let Some((deleted, tail)) = rest.split_first() {
-            let (size, tail) = tail.split_first_chunk()?;
-            let (key, tail) = tail.split_at_checked(u32::from_be_bytes(*size) as usize)?;
-            keys.push((key.to_vec(), *deleted != 0));
-            rest = tail;
+    /// Of the next key.
+    pub fn position(&self) -> u64 {
+        (self.row.len() - self.rest.len()) as u64
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    fn step(&mut self) -> Option<(&'a [u8], bool)> {
+        let (deleted, tail) = self.rest.split_first()?;
+        let (size, tail) = tail.split_first_chunk()?;
+        let (key, tail) = tail.split_at_checked(u32::from_be_bytes(*size) as usize)?;
+        self.rest = tail;
+        Some((key, *deleted != 0))
+    }
+}
+
+impl<'a> Iterator for Keys<'a> {
+    type Item = Result<(&'a [u8], bool), Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.is_empty() {
+            return None;
         }
-        Some(Changes { app_hash: *app_hash, keys })
+        let change = self.step();
+        if change.is_none() {
+            // It does not go on.
+            self.rest = &[];
+        }
+        Some(change.ok_or(BROKEN))
     }
 }
 

@@ -33,15 +33,16 @@ pub use tree::Hash;
 use cache::Cache;
 use db::{CHANGES, HISTORY, META, PREIMAGES, STATE, Snap, column};
 use forest::Forest;
-use history::{Changes, Past};
+use history::{Changes, Keys, Past};
 use tree::{Cost, PARALLEL, join, sha256};
 
 /// Rows of [`META`]: ours begin with 0, those of the application with 1.
 const TIP: &[u8] = b"\x00tip";
 const NAME: &[u8] = b"\x00store";
 const EXTRA: &[u8] = b"\x01";
-/// Versions pruned at most by one commit, so that a lowered `query_versions` does not hold up a block.
-const PRUNED_PER_COMMIT: u64 = 3;
+/// Entries of the history that a commit drops beyond as many as it writes: what a full block left does not hold up an
+/// empty one, and what is behind is caught up with.
+const PRUNED_BESIDE: usize = 4_000;
 
 /// What a store holds and how it is kept.
 #[derive(Debug, Clone)]
@@ -98,6 +99,8 @@ pub struct Stats {
     pub height: u64,
     pub oldest_query: u64,
     pub oldest_proof: u64,
+    /// Versions that cannot be read any more and whose history is not dropped yet.
+    pub unpruned: u64,
     /// Keys under the root, per store.
     pub keys: Vec<(&'static str, u64)>,
     /// Nodes of the newest tree, in bytes, without the allocator's overhead.
@@ -115,8 +118,18 @@ struct Tip {
     /// The provable versions; the last is that of `height`.
     forests: VecDeque<Arc<Forest>>,
     oldest: u64,
+    pruned: Pruned,
     keys: Vec<u64>,
     tree_bytes: usize,
+}
+
+/// How far the history is dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Pruned {
+    /// The last commit whose entries are gone.
+    height: u64,
+    /// Where the keys begin, in the row of the next one's changes, whose entries are still there.
+    next: u64,
 }
 
 impl Tip {
@@ -172,8 +185,8 @@ impl Store {
         tuning.query_versions = tuning.query_versions.max(2);
         tuning.proof_versions = tuning.proof_versions.clamp(1, tuning.query_versions);
         let db = Arc::new(db::open(dir, tuning.create, tuning.cache_bytes / 2)?);
-        let (height, app_hash) = match db.get(TIP)? {
-            None => (0, tree::EMPTY),
+        let (height, app_hash, oldest, pruned) = match db.get(TIP)? {
+            None => (0, tree::EMPTY, 0, Pruned { height: 0, next: 0 }),
             Some(tip) => parse_tip(&tip).ok_or(Error::Corrupt("the height"))?,
         };
         let cache = Arc::new(Cache::new(height, tuning.cache_bytes / 2));
@@ -194,14 +207,6 @@ impl Store {
 
         let (forest, keys, tree_bytes) = Forest::rebuild(&stores, &snap)?;
         expect_root(dir, height, &forest, app_hash)?;
-        // History begins with the commit after the oldest version.
-        let oldest = match snap.rows(CHANGES, &[], &[0xff; 9], false).next().transpose()? {
-            None => height,
-            Some((key, _)) => {
-                let first = key.try_into().ok().map(u64::from_be_bytes).filter(|first| (1..=height).contains(first));
-                first.ok_or(Error::Corrupt("a height"))? - 1
-            }
-        };
         let mut forests = VecDeque::from([Arc::new(forest)]);
         let mut bytes = 0;
         for height in (oldest..height).rev() {
@@ -216,7 +221,7 @@ impl Store {
         }
         drop_old(&mut forests, &tuning);
 
-        let tip = Arc::new(Tip { height, snap, forests, oldest, keys, tree_bytes });
+        let tip = Arc::new(Tip { height, snap, forests, oldest, pruned, keys, tree_bytes });
         Ok(Store { db, cache, stores, tuning, tip: RwLock::new(tip), committing: Mutex::new(()) })
     }
 
@@ -315,17 +320,20 @@ impl Store {
         let db = &*self.db;
         let [meta, state, history, changed, preimages] = [META, STATE, HISTORY, CHANGES, PREIMAGES].map(|name| column(db, name));
         let mut batch = WriteBatch::default();
-        // Before what is written: a preimage that goes here may come back below.
-        let oldest = if first { height } else { self.prune(&tip, height, &mut batch)? };
-
         let mut changes = Changes { app_hash: tip.forest().app_hash(), keys: Vec::with_capacity(writes.len()) };
         for ((key, new), old) in writes.iter().zip(&staged.old).filter(|((_, new), old)| new != old) {
             match new {
                 Some(value) => batch.put_cf(state, key, value),
                 None => batch.delete_cf(state, key),
             }
-            if key[0] == KIND_ROW && old.is_none() {
-                batch.put_cf(preimages, preimage(key), &key[2..]);
+            if key[0] == KIND_ROW && (old.is_none() || new.is_none()) {
+                let preimage = preimage(key);
+                if new.is_none() {
+                    batch.delete_cf(preimages, &preimage);
+                    batch.put_cf(preimages, former(preimage, height), &key[2..]);
+                } else {
+                    batch.put_cf(preimages, preimage, &key[2..]);
+                }
             }
             // Nothing can be read before the first version.
             if !first {
@@ -333,8 +341,11 @@ impl Store {
                 changes.keys.push((key.clone(), new.is_none()));
             }
         }
+        let (mut oldest, mut pruned) = (height, Pruned { height, next: 0 });
         if !first {
             batch.put_cf(changed, height.to_be_bytes(), changes.encode());
+            oldest = (height + 1).saturating_sub(self.tuning.query_versions).max(tip.oldest);
+            pruned = self.prune(&tip, oldest, changes.keys.len() + PRUNED_BESIDE, &mut batch)?;
         }
         for (id, name) in staged.forest.appeared(tip.forest(), &self.stores) {
             batch.put_cf(meta, [NAME, &[*id]].concat(), name);
@@ -342,7 +353,7 @@ impl Store {
         for (key, value) in extra {
             batch.put_cf(meta, [EXTRA, key].concat(), value);
         }
-        batch.put_cf(meta, TIP, [&height.to_be_bytes()[..], &staged.app_hash()].concat());
+        batch.put_cf(meta, TIP, encode_tip(height, staged.app_hash(), oldest, pruned));
 
         let mut options = WriteOptions::default();
         options.set_sync(self.tuning.sync);
@@ -354,32 +365,36 @@ impl Store {
         self.cache.advance(height, writes);
         let snap = Arc::new(Snap::new(self.db.clone(), height, self.cache.clone()));
         let tree_bytes = tip.tree_bytes + staged.cost.made - staged.cost.dropped;
-        let next = Tip { height, snap, forests, oldest, keys: staged.keys, tree_bytes };
+        let next = Tip { height, snap, forests, oldest, pruned, keys: staged.keys, tree_bytes };
         *self.tip.write() = Arc::new(next);
         Ok(())
     }
 
-    /// Drops history that no kept version needs once `height` is committed; returns the oldest version then.
-    fn prune(&self, tip: &Tip, height: u64, batch: &mut WriteBatch) -> Result<u64, Error> {
+    /// Drops entries of the history that no version from `oldest` on needs: at most `limit`, a version counted as one more.
+    fn prune(&self, tip: &Tip, oldest: u64, mut limit: usize, batch: &mut WriteBatch) -> Result<Pruned, Error> {
         let [history, changed, preimages] = [HISTORY, CHANGES, PREIMAGES].map(|name| column(&self.db, name));
-        let target = (height + 1).saturating_sub(self.tuning.query_versions).max(tip.oldest);
-        let oldest = target.min(tip.oldest + PRUNED_PER_COMMIT);
-        for pruned in tip.oldest + 1..=oldest {
-            let row = tip.snap.get(CHANGES, &pruned.to_be_bytes())?.ok_or(Error::Corrupt("the history"))?;
-            for (key, deleted) in Changes::decode(&row)?.keys {
-                // Each entry is written once, so the lighter kind of deletion will do.
-                batch.single_delete_cf(history, history::entry(&key, pruned));
-                let gone = deleted
-                    && key[0] == KIND_ROW
-                    && tip.snap.get(STATE, &key)?.is_none()
-                    && history::first_after(&tip.snap, &key, pruned)?.is_none();
-                if gone {
-                    batch.delete_cf(preimages, preimage(&key));
+        let mut pruned = tip.pruned;
+        while pruned.height < oldest && limit > 0 {
+            let height = pruned.height + 1;
+            let row = tip.snap.get(CHANGES, &height.to_be_bytes())?.ok_or(Error::Corrupt("the history"))?;
+            let mut keys = Keys::new(&row, pruned.next)?;
+            for change in keys.by_ref().take(limit) {
+                let (key, deleted) = change?;
+                // Each is written once, so the lighter kind of deletion will do.
+                batch.single_delete_cf(history, history::entry(key, height));
+                if deleted && key[0] == KIND_ROW {
+                    batch.single_delete_cf(preimages, former(preimage(key), height));
                 }
+                limit -= 1;
             }
-            batch.delete_cf(changed, pruned.to_be_bytes());
+            pruned.next = keys.position();
+            if keys.is_empty() {
+                batch.delete_cf(changed, height.to_be_bytes());
+                pruned = Pruned { height, next: 0 };
+                limit = limit.saturating_sub(1);
+            }
         }
-        Ok(oldest)
+        Ok(pruned)
     }
 
     /// Proves what the version of a height says about a key of a store. Verifies with [`specs`] against the app hash
@@ -393,8 +408,9 @@ impl Store {
         let forest = &tip.forests[tip.forests.len() - 1 - (tip.height - height) as usize];
         let base = tip.at(height)?;
         let (value, proof) = proof::prove(&forest.trees[at], key, |hash| {
-            let key = tip.snap.get(PREIMAGES, &[&[stores[at].0], &hash[..]].concat())?;
-            let key = key.ok_or(Error::Corrupt("the preimage of a key hash is missing"))?;
+            let preimage = [&[stores[at].0], &hash[..]].concat();
+            let row = tip.snap.rows(PREIMAGES, &preimage, &former(preimage.clone(), u64::MAX), false).next().transpose()?;
+            let (_, key) = row.ok_or(Error::Corrupt("the preimage of a key hash is missing"))?;
             let row = base.get(&[&[KIND_ROW, stores[at].0], &key[..]].concat())?;
             Ok((key, row.ok_or(Error::Corrupt("the row of a leaf is missing"))?))
         })?;
@@ -415,6 +431,7 @@ impl Store {
             height: tip.height,
             oldest_query: tip.oldest,
             oldest_proof: tip.oldest_proof(),
+            unpruned: tip.oldest - tip.pruned.height,
             keys: self.stores.iter().map(|(_, name)| *name).zip(tip.keys.iter().copied()).collect(),
             tree_bytes: tip.tree_bytes,
             old_tree_bytes: old_tree_bytes(&tip.forests),
@@ -459,12 +476,27 @@ fn old_tree_bytes(forests: &VecDeque<Arc<Forest>>) -> usize {
     forests.iter().skip(1).map(|forest| forest.replaced).sum()
 }
 
-fn parse_tip(tip: &[u8]) -> Option<(u64, Hash)> {
-    let (height, hash) = tip.split_first_chunk()?;
-    Some((u64::from_be_bytes(*height), hash.try_into().ok()?))
+fn encode_tip(height: u64, app_hash: Hash, oldest: u64, pruned: Pruned) -> Bytes {
+    let mut row = app_hash.to_vec();
+    row.extend([height, oldest, pruned.height, pruned.next].iter().flat_map(|number| number.to_be_bytes()));
+    row
+}
+
+fn parse_tip(row: &[u8]) -> Option<(u64, Hash, u64, Pruned)> {
+    let (app_hash, numbers) = row.split_first_chunk()?;
+    let numbers: &[u8; 32] = numbers.try_into().ok()?;
+    let (numbers, _) = numbers.as_chunks();
+    let [height, oldest, pruned, next] = [0, 1, 2, 3].map(|i| u64::from_be_bytes(numbers[i]));
+    (pruned <= oldest && oldest <= height).then_some((height, *app_hash, oldest, Pruned { height: pruned, next }))
 }
 
 /// Key of [`PREIMAGES`] for a key of the flat state.
 fn preimage(key: &[u8]) -> Bytes {
     [&[key[1]], &sha256(&key[2..])[..]].concat()
+}
+
+/// Key of [`PREIMAGES`] for a key that the commit of `height` deleted.
+fn former(mut preimage: Bytes, height: u64) -> Bytes {
+    preimage.extend(height.to_be_bytes());
+    preimage
 }

@@ -42,7 +42,7 @@ impl Default for Params {
             manifest_timeout: 5 * MINUTE,
             order_max_bids: 20,
             max_envelope_bytes: 64 << 10,
-            end_block_budget: 2_000,
+            end_block_budget: 1_000,
         }
     }
 }

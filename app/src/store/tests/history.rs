@@ -171,7 +171,50 @@ fn pruning_leaves_no_history_and_no_preimage_that_no_kept_version_needs() {
 }
 
 #[test]
-fn lowering_the_number_of_versions_prunes_over_some_blocks() {
+fn what_full_blocks_left_is_dropped_over_some_blocks_and_a_restart_goes_on_where_it_was() {
+    const ROWS: usize = 3 * PRUNED_BESIDE;
+    let dir = tempfile::tempdir().expect("a directory");
+    let tuning = Tuning { query_versions: 3, proof_versions: 3, ..tuning() };
+    let mut store = open_with(dir.path(), tuning.clone());
+    let key = |i: usize| [&[0, 1], &(i as u32).to_be_bytes()[..]].concat();
+    let (mut versions, mut most) = (vec![Rows::new()], 0);
+    for height in 1..=16 {
+        let writes: Writes = match height {
+            2 => (0..ROWS).map(|i| put(&key(i), b"old")).collect(),
+            3 => (0..ROWS).filter(|i| i % 5 > 0).map(|i| delete(&key(i))).collect(),
+            // What was deleted comes back, and goes again before the deletion is pruned.
+            4 => (0..ROWS).filter(|i| i % 5 == 1).map(|i| put(&key(i), b"new")).collect(),
+            6 => (0..ROWS).filter(|i| i % 10 == 1).map(|i| delete(&key(i))).collect(),
+            _ => [put(&key(ROWS), &[height as u8])].into(),
+        };
+        let mut rows = versions.last().expect("pushed").clone();
+        apply(&mut rows, &writes);
+        versions.push(rows);
+        let hash = commit(&store, height, &writes);
+        if height % 2 == 0 {
+            drop(store);
+            store = open_with(dir.path(), tuning.clone());
+        }
+        let stats = store.stats();
+        assert_eq!(stats.oldest_query, height.saturating_sub(2).max(1));
+        most = most.max(stats.unpruned);
+        for past in stats.oldest_query..=height {
+            assert_eq!(all(&store.at(past).expect("kept")).expect("read"), versions[past as usize], "{past} at {height}");
+        }
+        for i in (0..ROWS).step_by(97) {
+            let proof = store.prove(height, "acc", &key(i)[2..]).expect("proved");
+            super::proofs::verify(&proof, "acc", &key(i)[2..], &hash);
+        }
+    }
+    let snap = &store.tip().snap;
+    let count = |name: &str| snap.rows(name, &[], &[0xff; 64], false).count();
+    assert_eq!((count(HISTORY), count(CHANGES), store.stats().unpruned), (2, 2, 0));
+    assert_eq!(count(PREIMAGES), versions[16].len());
+    assert!(most > 2, "{most} versions behind");
+}
+
+#[test]
+fn a_lowered_number_of_versions_holds_at_once() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
     for height in 1..=20 {
@@ -179,11 +222,10 @@ fn lowering_the_number_of_versions_prunes_over_some_blocks() {
     }
     drop(store);
     let store = open_with(dir.path(), Tuning { query_versions: 2, ..tuning() });
-    for (height, oldest) in [(21, 4), (22, 7), (23, 10)] {
-        commit(&store, height, &block(height));
-        let stats = store.stats();
-        assert_eq!((stats.oldest_query, stats.oldest_proof), (oldest, height - 1));
-    }
+    assert_eq!(store.stats().oldest_query, 1);
+    commit(&store, 21, &block(21));
+    let stats = store.stats();
+    assert_eq!((stats.oldest_query, stats.oldest_proof, stats.unpruned), (20, 20, 0));
 }
 
 #[test]

@@ -50,7 +50,7 @@ fn a_missing_section_means_the_defaults_of_the_design() {
     assert_eq!((&params["order_ttl"], &params["closed_retention"]), (&json!("86400s"), &json!("2592000s")));
     assert_eq!(
         (&params["order_max_bids"], &params["max_envelope_bytes"], &params["end_block_budget"]),
-        (&json!(20), &json!(65536), &json!(2000))
+        (&json!(20), &json!(65536), &json!(1000))
     );
     assert_eq!((&params["min_lease_time"], &params["manifest_timeout"]), (&json!("600s"), &json!("300s")));
     let params = &document["provider"]["params"];
