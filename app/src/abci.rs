@@ -6,16 +6,17 @@ use crate::block::{IndexEvents, Outcome, abci_events, run_tx};
 use crate::query::{Remote, Specs, unknown_path};
 use crate::store::{self, Options, Staged, Store};
 use crate::tx::{CheckedTx, GasPrices};
-use crate::verify::{Claim, Verifier};
+use crate::verify::Verifier;
 use crate::{AppState, Modules, VERSION, genesis};
+use bytes::Bytes;
 use kernel::{Base, BlockInfo, Ctx, Error, Event, GRPC, Gas, View, Writes};
 use parking_lot::{Mutex, RwLock};
 use proto::cosmos::base::node::v1beta1::ConfigResponse;
 use rayon::prelude::*;
-use sha2::{Digest, Sha256};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tendermint_abci::Application;
 use tendermint_proto::v0_38::abci::*;
 use tendermint_proto::v0_38::crypto::{ProofOp, ProofOps, PublicKey, public_key};
@@ -72,25 +73,27 @@ struct Pending {
     staged: Staged,
 }
 
+/// Transactions by their bytes.
 #[derive(Default)]
 struct TxCache {
-    young: HashMap<[u8; 32], Arc<CheckedTx>>,
-    old: HashMap<[u8; 32], Arc<CheckedTx>>,
+    young: HashMap<Bytes, Arc<CheckedTx>>,
+    old: HashMap<Bytes, Arc<CheckedTx>>,
     bytes: usize,
 }
 
 impl TxCache {
-    fn insert(&mut self, hash: [u8; 32], tx: Arc<CheckedTx>) {
-        if self.bytes + tx.size > TX_CACHE_BYTES / 2 {
+    fn insert(&mut self, tx: Arc<CheckedTx>) {
+        let size = tx.bytes.len();
+        if self.bytes + size > TX_CACHE_BYTES / 2 {
             self.old = std::mem::take(&mut self.young);
             self.bytes = 0;
         }
-        self.bytes += tx.size;
-        self.young.insert(hash, tx);
+        self.bytes += size;
+        self.young.insert(tx.bytes.clone(), tx);
     }
 
-    fn get(&self, hash: &[u8; 32]) -> Option<Arc<CheckedTx>> {
-        self.young.get(hash).or_else(|| self.old.get(hash)).cloned()
+    fn get(&self, bytes: &[u8]) -> Option<Arc<CheckedTx>> {
+        self.young.get(bytes).or_else(|| self.old.get(bytes)).cloned()
     }
 }
 
@@ -149,40 +152,52 @@ impl App {
     }
 
     /// Verifies the signatures of transactions that are about to be checked, many of them in parallel.
-    pub fn prefetch(&self, txs: &[bytes::Bytes]) {
-        const CHUNK: usize = 8;
-        // To wake another thread costs a good part of what it would save.
-        if txs.len() <= CHUNK {
-            return;
-        }
+    pub fn prefetch(&self, txs: &[Bytes]) {
         let (base, block) = self.check_base();
-        let claims = txs
-            .par_chunks(CHUNK)
-            .flat_map_iter(|chunk| {
-                let view = View::new(base.clone(), block.clone(), Gas::unlimited());
-                let parsed: Vec<_> = chunk.iter().filter_map(|bytes| self.parse(bytes).ok()).collect();
-                parsed.into_iter().flat_map(|tx| self.verified(&view, &tx)).collect::<Vec<_>>()
-            })
-            .collect::<Vec<_>>();
-        self.verifier().set_ahead(claims.into_iter().collect());
+        self.settle_all(txs, &base, &block, |bytes| self.parse(bytes).ok());
     }
 
-    /// The claims of a transaction that hold and were not known.
-    fn verified(&self, view: &View, tx: &CheckedTx) -> Vec<Claim> {
-        let tasks = ante::tasks(self.modules(), view, tx);
-        let unknown = tasks.iter().flat_map(|of_signer| of_signer.iter()).filter(|(task, _)| !self.verifier().knows(&task.claim));
-        unknown.filter(|(task, _)| self.verifier().verify(task)).map(|(task, _)| task.claim).collect()
+    /// Finds out of many transactions, in parallel, whether their signatures hold.
+    fn settle_all<T: Sync>(&self, txs: &[T], base: &Arc<dyn Base>, block: &BlockInfo, tx: impl Fn(&T) -> Option<Arc<CheckedTx>> + Sync) {
+        // To wake another thread costs a good part of what it would save on fewer.
+        const CHUNK: usize = 8;
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let view = View::new(base.clone(), block.clone(), Gas::unlimited());
+            while let Some(chunk) = txs.chunks(CHUNK).nth(next.fetch_add(1, Ordering::Relaxed)) {
+                for tx in chunk.iter().filter_map(&tx).filter(|tx| !tx.is_settled()) {
+                    ante::settle(self.modules(), &view, &tx, self.verifier());
+                }
+            }
+        };
+        // This thread takes its share, where rayon's iterators would wake as many others as there are processors.
+        rayon::in_place_scope(|scope| {
+            let helpers = (rayon::current_num_threads() - 1).min(txs.len().div_ceil(CHUNK).saturating_sub(1));
+            (0..helpers).for_each(|_| scope.spawn(|_| work()));
+            work();
+        });
     }
 
     /// Parsed once: CheckTx, proposals and blocks share the result.
     fn parse(&self, bytes: &[u8]) -> Result<Arc<CheckedTx>, Error> {
-        let hash: [u8; 32] = Sha256::digest(bytes).into();
-        if let Some(tx) = self.0.parsed.lock().get(&hash) {
+        if let Some(tx) = self.0.parsed.lock().get(bytes) {
             return Ok(tx);
         }
         let tx = Arc::new(CheckedTx::parse(bytes, false)?);
-        self.0.parsed.lock().insert(hash, tx.clone());
+        self.0.parsed.lock().insert(tx.clone());
         Ok(tx)
+    }
+
+    /// Those of a block: most were parsed for CheckTx, the others are parsed in parallel.
+    fn parse_all(&self, txs: &[Bytes]) -> Vec<Result<Arc<CheckedTx>, Error>> {
+        let known: Vec<_> = {
+            let parsed = self.0.parsed.lock();
+            txs.iter().map(|bytes| parsed.get(bytes)).collect()
+        };
+        if known.iter().all(Option::is_some) {
+            return known.into_iter().flatten().map(Ok).collect();
+        }
+        txs.par_iter().zip(known).map(|(bytes, known)| known.map_or_else(|| self.parse(bytes), Ok)).collect()
     }
 
     fn check_base(&self) -> (Arc<dyn Base>, BlockInfo) {
@@ -234,9 +249,9 @@ impl App {
             time_ms: millis(request.time.as_ref()),
         };
         let on = self.modules();
-        let parsed: Vec<Result<Arc<CheckedTx>, Error>> = request.txs.par_iter().map(|bytes| self.parse(bytes)).collect();
+        let parsed = self.parse_all(&request.txs);
         let mut ctx = self.block_ctx(block.clone());
-        let verified = self.verify_ahead(&ctx, &parsed);
+        self.verify_ahead(&ctx, &parsed);
 
         let mut events: Vec<(Event, Option<usize>)> = Vec::new();
         ctx.begin(u64::MAX);
@@ -244,11 +259,11 @@ impl App {
             module.begin_block(&mut ctx)?;
         }
         events.extend(ctx.take_events().into_iter().map(|e| (e, None)));
-        let (mode, index) = (Mode::Deliver(&verified), &self.config().index_events);
+        let index = &self.config().index_events;
         let tx_results = parsed
             .into_iter()
             .map(|tx| match tx {
-                Ok(tx) => run_tx(on, &mut ctx, &tx, &mode, self.verifier(), true).into_result(index),
+                Ok(tx) => run_tx(on, &mut ctx, &tx, &Mode::Deliver, self.verifier(), true).into_result(index),
                 Err(e) => Outcome { result: Some(e), ..Outcome::default() }.into_result(index),
             })
             .collect();
@@ -279,26 +294,10 @@ impl App {
     }
 
     /// Signatures that CheckTx has not seen, all at once, before the serial part.
-    fn verify_ahead(&self, ctx: &Ctx, parsed: &[Result<Arc<CheckedTx>, Error>]) -> HashSet<Claim> {
-        let (base, block) = (self.store().latest(), ctx.block().clone());
-        if self.store().height() == 0 || parsed.iter().flatten().all(|tx| tx.was_checked()) {
-            return HashSet::new();
+    fn verify_ahead(&self, ctx: &Ctx, parsed: &[Result<Arc<CheckedTx>, Error>]) {
+        if self.store().height() > 0 && !parsed.iter().flatten().all(|tx| tx.is_settled()) {
+            self.settle_all(parsed, &self.store().latest(), ctx.block(), |tx| tx.as_ref().ok().cloned());
         }
-        parsed
-            .par_chunks(16)
-            .flat_map_iter(|chunk| {
-                let view = View::new(base.clone(), block.clone(), Gas::unlimited());
-                chunk.iter().flatten().filter(|tx| !tx.was_checked()).flat_map(|tx| self.verified(&view, tx)).collect::<Vec<_>>()
-            })
-            .collect::<Vec<_>>()
-            .into_iter()
-            .collect()
-    }
-
-    /// Whether a list of transactions may stand in a block: a pure function of bytes and limits, the same for who
-    /// proposes and who votes.
-    fn acceptable(&self, bytes: &[u8]) -> Option<u64> {
-        self.parse(bytes).ok().map(|tx| tx.fee.gas_limit)
     }
 
     fn max_gas(&self) -> u64 {
@@ -373,8 +372,6 @@ impl Application for App {
         if let Some(e) = outcome.result {
             return ResponseCheckTx { gas_wanted, gas_used, ..refused(e) };
         }
-        tx.set_checked();
-        self.verifier().remember(outcome.claims);
         ResponseCheckTx { gas_wanted, gas_used, events: Vec::new(), ..Default::default() }
     }
 
@@ -382,24 +379,25 @@ impl Application for App {
         let (mut bytes, mut gas) = (0u64, 0u64);
         let (max_bytes, max_gas) = (u64::try_from(request.max_tx_bytes).unwrap_or(0), self.max_gas());
         let mut txs = Vec::new();
-        for tx in request.txs {
-            let Some(wanted) = self.acceptable(&tx) else { continue };
+        for (tx, parsed) in request.txs.iter().zip(self.parse_all(&request.txs)) {
+            let Ok(wanted) = parsed.map(|tx| tx.fee.gas_limit) else { continue };
             // As CometBFT counts: a tag and a length before each transaction.
-            let size = proposal_size(&tx);
+            let size = proposal_size(tx);
             if bytes + size > max_bytes || gas.saturating_add(wanted) > max_gas {
                 break;
             }
             bytes += size;
             gas = gas.saturating_add(wanted);
-            txs.push(tx);
+            txs.push(tx.clone());
         }
         ResponsePrepareProposal { txs }
     }
 
     fn process_proposal(&self, request: RequestProcessProposal) -> ResponseProcessProposal {
         use response_process_proposal::ProposalStatus;
-        let gas: Option<Vec<u64>> = request.txs.par_iter().map(|tx| self.acceptable(tx)).collect();
-        let fits = gas.is_some_and(|gas| gas.into_iter().fold(0, u64::saturating_add) <= self.max_gas());
+        // A pure function of bytes and limits, the same for who proposes and who votes.
+        let mut gas = self.parse_all(&request.txs).into_iter().map(|tx| tx.map(|tx| tx.fee.gas_limit));
+        let fits = gas.try_fold(0, |sum: u64, wanted| Ok::<_, Error>(sum.saturating_add(wanted?))).is_ok_and(|sum| sum <= self.max_gas());
         let status = if fits { ProposalStatus::Accept } else { ProposalStatus::Reject };
         ResponseProcessProposal { status: status as i32 }
     }

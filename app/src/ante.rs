@@ -4,10 +4,9 @@
 use crate::Modules;
 use crate::signing::{self, Key, Signed};
 use crate::tx::{CheckedTx, GasPrices, Signer};
-use crate::verify::{Claim, Task, Verifier};
+use crate::verify::{Claim, Verifier};
 use auth::{Account, FEE_COLLECTOR};
 use kernel::{Address, Ctx, Error, View, cost, module_address};
-use std::collections::HashSet;
 use std::sync::Arc;
 
 /// How far the checks go.
@@ -16,14 +15,13 @@ pub enum Mode<'a> {
     Check(&'a GasPrices),
     /// Again, after a block: signatures were verified before.
     Recheck(&'a GasPrices),
-    /// In a block. Holds the claims that were verified in parallel before.
-    Deliver(&'a HashSet<Claim>),
+    /// In a block.
+    Deliver,
     Simulate,
 }
 
 /// Runs the checks and takes the fee. Call it inside `ctx.atomic`: on an error nothing may stay.
-/// Returns the signature claims that hold, for the verifier to remember.
-pub fn run(on: &Modules, ctx: &mut Ctx, tx: &CheckedTx, mode: &Mode, verifier: &Verifier) -> Result<Vec<Claim>, Error> {
+pub fn run(on: &Modules, ctx: &mut Ctx, tx: &CheckedTx, mode: &Mode, verifier: &Verifier) -> Result<(), Error> {
     let params = on.auth.params(ctx)?;
     if tx.timeout_height > 0 && ctx.height() > tx.timeout_height {
         let log = format!("block height: {}, timeout height: {}: tx timeout height", ctx.height(), tx.timeout_height);
@@ -34,7 +32,7 @@ pub fn run(on: &Modules, ctx: &mut Ctx, tx: &CheckedTx, mode: &Mode, verifier: &
         let log = format!("maximum number of characters is {} but received {memo} characters: memo too large", params.max_memo_characters);
         return Err(Error::new("sdk", 12, log));
     }
-    ctx.gas().charge(params.tx_size_cost_per_byte.saturating_mul(tx.size as u64), "txSize")?;
+    ctx.gas().charge(params.tx_size_cost_per_byte.saturating_mul(tx.bytes.len() as u64), "txSize")?;
 
     if let Mode::Check(prices) | Mode::Recheck(prices) = mode {
         prices.check(&tx.fee)?;
@@ -57,7 +55,7 @@ pub fn run(on: &Modules, ctx: &mut Ctx, tx: &CheckedTx, mode: &Mode, verifier: &
         on.bank.send_with_message(ctx, &from, &module_address(FEE_COLLECTOR), &coins).map_err(Error::from)?;
     }
     let fee = bank::types::coins_text(&coins);
-    ctx.emit_plain("tx", vec![("fee", fee), ("fee_payer", from.to_string())]);
+    ctx.emit_plain("tx", || vec![("fee", fee), ("fee_payer", from.to_string())]);
 
     let simulate = matches!(mode, Mode::Simulate);
     let mut accounts = Vec::with_capacity(tx.signers.len());
@@ -91,7 +89,6 @@ pub fn run(on: &Modules, ctx: &mut Ctx, tx: &CheckedTx, mode: &Mode, verifier: &
         }
     }
 
-    let mut claims = Vec::with_capacity(tx.signers.len());
     for (signer, (account, key)) in tx.signers.iter().zip(&accounts) {
         if signer.sequence != account.sequence {
             let log =
@@ -111,27 +108,22 @@ pub fn run(on: &Modules, ctx: &mut Ctx, tx: &CheckedTx, mode: &Mode, verifier: &
             };
             Error::new("sdk", 4, format!("signature verification failed; please verify {what}: unauthorized"))
         };
-        for (task, failure) in tasks_of(tx, signer, key, ctx.chain_id(), number).map_err(unauthorized)?.iter() {
-            let holds = match mode {
-                Mode::Deliver(verified) if verified.contains(&task.claim) => true,
-                _ => verifier.knows(&task.claim) || verifier.verify(task),
-            };
-            if !holds {
+        for (claim, failure) in claims_of(tx, signer, key, ctx.chain_id(), number).map_err(unauthorized)?.iter() {
+            if !claim.holds(verifier) {
                 return Err(unauthorized(failure.clone()));
             }
-            claims.push(task.claim);
         }
     }
     for (signer, (mut account, _)) in tx.signers.iter().zip(accounts) {
         account.sequence =
             account.sequence.checked_add(1).ok_or_else(|| Error::new("sdk", 32, "sequence: no number left: incorrect account sequence"))?;
         on.auth.save(ctx, &account)?;
-        ctx.emit_plain("tx", vec![("acc_seq", format!("{}/{}", signer.address, signer.sequence))]);
+        ctx.emit_plain("tx", || vec![("acc_seq", format!("{}/{}", signer.address, signer.sequence))]);
         for signature in signer.signed.flatten() {
-            ctx.emit_plain("tx", vec![("signature", base64(signature))]);
+            ctx.emit_plain("tx", || vec![("signature", base64(signature))]);
         }
     }
-    Ok(claims)
+    Ok(())
 }
 
 /// Bytes of a signature beside its key in the SDK's estimate: the signature itself, tags and lengths.
@@ -193,47 +185,56 @@ fn signatures_to_pay_for(key: &Key, signed: &Signed) -> u64 {
     }
 }
 
-/// What has to be verified for a signer, with what to say where it does not hold.
-pub type Tasks = Arc<[(Task, String)]>;
+/// What has to hold for a signer, with what to say where it does not.
+pub type Claims = Arc<[(Claim, String)]>;
 
-/// The tasks of a signer when somebody first asked, and what else they are of.
+/// The claims of a signer when somebody first asked, and what else they are of.
 #[derive(Debug, Clone)]
 pub struct Asked {
     key: Key,
     chain_id: String,
     number: u64,
-    tasks: Tasks,
+    claims: Claims,
+}
+
+impl Asked {
+    pub fn is_settled(&self) -> bool {
+        self.claims.iter().all(|(claim, _)| claim.is_settled())
+    }
 }
 
 /// A transaction is asked ahead of CheckTx, in it and in its block: the same, unless its account has changed.
-fn tasks_of(tx: &CheckedTx, signer: &Signer, key: &Key, chain_id: &str, number: u64) -> Result<Tasks, String> {
+fn claims_of(tx: &CheckedTx, signer: &Signer, key: &Key, chain_id: &str, number: u64) -> Result<Claims, String> {
     if let Some(asked) = signer.asked.get().filter(|a| a.key == *key && a.chain_id == chain_id && a.number == number) {
-        return Ok(asked.tasks.clone());
+        return Ok(asked.claims.clone());
     }
     let mut bytes: Vec<(i32, Vec<u8>)> = Vec::with_capacity(1);
-    let mut tasks = Vec::with_capacity(1);
+    let mut claims = Vec::with_capacity(1);
     for part in signing::parts(key, &signer.signed)? {
         if bytes.iter().all(|(mode, _)| *mode != part.mode) {
             bytes.push((part.mode, tx.sign_bytes(part.mode, chain_id, number, signer.sequence)?));
         }
         let (_, signed) = bytes.iter().find(|(mode, _)| *mode == part.mode).expect("pushed above");
-        tasks.push((Task::new(part.key, signed, part.signature), part.failure));
+        claims.push((Claim::new(part.key, signed, part.signature), part.failure));
     }
-    let tasks = Tasks::from(tasks);
+    let claims = Claims::from(claims);
     // Whoever is first stays.
-    drop(signer.asked.set(Asked { key: key.clone(), chain_id: chain_id.into(), number, tasks: tasks.clone() }));
-    Ok(tasks)
+    drop(signer.asked.set(Asked { key: key.clone(), chain_id: chain_id.into(), number, claims: claims.clone() }));
+    Ok(claims)
 }
 
-/// What a transaction's signatures will have to prove, as far as `view` knows the accounts. For verification ahead of
-/// the serial path: a guess that turns out wrong costs a verification and nothing else.
-pub fn tasks(on: &Modules, view: &View, tx: &CheckedTx) -> Vec<Tasks> {
+/// Finds out whether a transaction's signatures hold, as far as `view` knows the accounts, ahead of the serial path: a
+/// guess that turns out wrong costs a verification and nothing else.
+pub fn settle(on: &Modules, view: &View, tx: &CheckedTx, verifier: &Verifier) {
     let of_signer = |(index, signer): (usize, &Signer)| {
         let mut account = on.auth.account(view, &signer.address).ok()??;
         let key = signing_key(&mut account, signer, index, false).ok()?;
-        tasks_of(tx, signer, &key, view.chain_id(), account.number).ok()
+        claims_of(tx, signer, &key, view.chain_id(), account.number).ok()
     };
-    tx.signers.iter().enumerate().filter_map(of_signer).collect()
+    for claims in tx.signers.iter().enumerate().filter_map(of_signer) {
+        // The first that does not hold decides.
+        let _holds = claims.iter().all(|(claim, _)| claim.holds(verifier));
+    }
 }
 
 fn base64(bytes: &[u8]) -> String {

@@ -3,7 +3,7 @@
 use crate::ante::{self, Mode};
 use crate::msg::module_of;
 use crate::tx::CheckedTx;
-use crate::verify::{Claim, Verifier};
+use crate::verify::Verifier;
 use crate::{Modules, Msg};
 use kernel::{Ctx, Error, Event};
 use prost::Message;
@@ -20,26 +20,24 @@ pub struct Outcome {
     pub events: Vec<Tagged>,
     pub gas_wanted: u64,
     pub gas_used: u64,
-    pub claims: Vec<Claim>,
 }
 
 /// An event and the index of the message that it belongs to.
 pub type Tagged = (Event, Option<usize>);
 
 /// Runs checks and, with `execute`, the messages. A failed check leaves nothing; a failed message leaves fee and sequence.
+/// Checks alone have no events.
 pub fn run_tx(on: &Modules, ctx: &mut Ctx, tx: &CheckedTx, mode: &Mode, verifier: &Verifier, execute: bool) -> Outcome {
     let simulate = matches!(mode, Mode::Simulate);
     let unmetered = simulate || ctx.height() == 0;
     ctx.begin(if unmetered { u64::MAX } else { tx.fee.gas_limit });
     ctx.take_events();
+    ctx.set_quiet(!execute);
     let mut out = Outcome { gas_wanted: if simulate { u64::MAX } else { tx.fee.gas_limit }, ..Outcome::default() };
-    match ctx.atomic(|ctx| ante::run(on, ctx, tx, mode, verifier)) {
-        Ok(claims) => out.claims = claims,
-        Err(e) => {
-            out.result = Some(e);
-            out.gas_used = ctx.gas().used();
-            return out;
-        }
+    if let Err(e) = ctx.atomic(|ctx| ante::run(on, ctx, tx, mode, verifier)) {
+        out.result = Some(e);
+        out.gas_used = ctx.gas().used();
+        return out;
     }
     out.events = ctx.take_events().into_iter().map(|e| (e, None)).collect();
     if execute {

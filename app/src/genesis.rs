@@ -7,7 +7,6 @@ use crate::tx::CheckedTx;
 use crate::verify::Verifier;
 use kernel::{Ctx, Error, Module, View};
 use serde_json::{Map, Value};
-use std::collections::HashSet;
 
 /// Sections by module name, plus `genutil.gen_txs`.
 pub type AppState = Map<String, Value>;
@@ -27,7 +26,7 @@ pub fn init(on: &Modules, ctx: &mut Ctx, state: &AppState, verifier: &Verifier) 
         let named = |e: &dyn std::fmt::Display| refuse(format!("app_state.genutil.gen_txs[{index}]: {e}"));
         let bytes = tx_bytes(gentx).map_err(|e| named(&e))?;
         let tx = CheckedTx::parse(&bytes, false).map_err(|e| named(&e))?;
-        let outcome = run_tx(on, ctx, &tx, &Mode::Deliver(&HashSet::new()), verifier, true);
+        let outcome = run_tx(on, ctx, &tx, &Mode::Deliver, verifier, true);
         if let Some(e) = outcome.result {
             return Err(named(&e));
         }

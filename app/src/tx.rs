@@ -3,13 +3,13 @@
 use crate::Msg;
 use crate::ante::Asked;
 use crate::signing::{AMINO_JSON, DIRECT, Signed};
+use bytes::Bytes;
 use kernel::{Address, Error};
 use prost::Message;
 use proto::cosmos::base::v1beta1::Coin;
-use proto::cosmos::tx::v1beta1::{AuthInfo, Fee, TxBody, TxRaw};
+use proto::cosmos::tx::v1beta1::{AuthInfo, Fee, TxBody};
 use proto::{Any, amino};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 /// Messages of one transaction; more only costs gas, but each is decoded before gas is charged.
 const MAX_MESSAGES: usize = 1000;
@@ -23,14 +23,15 @@ pub struct Signer {
     pub public_key: Option<Any>,
     pub sequence: u64,
     pub signed: Signed,
-    /// What its signatures had to prove when somebody first asked.
+    /// What its signatures have to prove, once somebody has asked.
     pub(crate) asked: OnceLock<Asked>,
 }
 
 /// A decoded transaction whose encoding, fields and signers are in order. Nothing of the state has been looked at.
 #[derive(Debug, Clone)]
 pub struct CheckedTx {
-    pub size: usize,
+    /// As it came.
+    pub bytes: Bytes,
     pub msgs: Vec<(String, Msg)>,
     pub signers: Vec<Signer>,
     /// The first signer, unless the fee names another.
@@ -40,12 +41,10 @@ pub struct CheckedTx {
     pub fee: Fee,
     pub memo: String,
     pub timeout_height: u64,
-    body_bytes: Vec<u8>,
-    auth_info_bytes: Vec<u8>,
+    body_bytes: Bytes,
+    auth_info_bytes: Bytes,
     /// The body says something that its text does not show.
     has_no_text: bool,
-    /// Set once CheckTx has accepted it: its signatures need no verification ahead of the block.
-    checked: Arc<AtomicBool>,
 }
 
 fn invalid(log: impl Into<String>) -> Error {
@@ -59,10 +58,11 @@ fn unparsable(log: impl std::fmt::Display) -> Error {
 impl CheckedTx {
     /// `simulate` accepts what wallets send to have gas estimated: no fee, no key, any sign mode, junk signatures.
     pub fn parse(bytes: &[u8], simulate: bool) -> Result<CheckedTx, Error> {
-        let non_critical = proto::strict::transaction(bytes).map_err(unparsable)?.non_critical;
-        let raw = TxRaw::decode(bytes).map_err(unparsable)?;
-        let body = TxBody::decode(&raw.body_bytes[..]).map_err(unparsable)?;
-        let auth = AuthInfo::decode(&raw.auth_info_bytes[..]).map_err(unparsable)?;
+        // A copy of its own: what it came in may be a whole block.
+        let bytes = Bytes::copy_from_slice(bytes);
+        let raw = proto::strict::transaction(&bytes).map_err(unparsable)?;
+        let body = TxBody::decode(raw.body).map_err(unparsable)?;
+        let auth = AuthInfo::decode(raw.auth_info).map_err(unparsable)?;
         if body.messages.is_empty() {
             return Err(invalid("must contain at least one message"));
         }
@@ -114,14 +114,13 @@ impl CheckedTx {
         let signers = addresses
             .into_iter()
             .zip(auth.signer_infos)
-            .zip(raw.signatures)
+            .zip(&raw.signatures)
             .map(|((address, info), signature)| {
-                let signed = Signed::decode(info.mode_info.as_ref(), signature)?;
+                let signed = Signed::decode(info.mode_info.as_ref(), signature.to_vec())?;
                 Ok(Signer { address, public_key: info.public_key, sequence: info.sequence, signed, asked: OnceLock::new() })
             })
             .collect::<Result<_, Error>>()?;
         Ok(CheckedTx {
-            size: bytes.len(),
             msgs,
             signers,
             fee_payer,
@@ -129,27 +128,24 @@ impl CheckedTx {
             fee,
             memo: body.memo,
             timeout_height: body.timeout_height,
-            body_bytes: raw.body_bytes,
-            auth_info_bytes: raw.auth_info_bytes,
-            has_no_text: non_critical || !body.non_critical_extension_options.is_empty(),
-            checked: Arc::default(),
+            body_bytes: bytes.slice_ref(raw.body),
+            auth_info_bytes: bytes.slice_ref(raw.auth_info),
+            has_no_text: raw.non_critical || !body.non_critical_extension_options.is_empty(),
+            bytes,
         })
     }
 
-    pub(crate) fn set_checked(&self) {
-        self.checked.store(true, Ordering::Relaxed);
-    }
-
-    pub(crate) fn was_checked(&self) -> bool {
-        self.checked.load(Ordering::Relaxed)
+    /// Whether it is known of all signatures if they hold.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.signers.iter().all(|signer| signer.asked.get().is_some_and(Asked::is_settled))
     }
 
     /// What a signer signs; the error is why there is nothing to sign in that mode.
     pub fn sign_bytes(&self, mode: i32, chain_id: &str, account_number: u64, sequence: u64) -> Result<Vec<u8>, String> {
         match mode {
             DIRECT => Ok(proto::cosmos::tx::v1beta1::SignDoc {
-                body_bytes: self.body_bytes.clone(),
-                auth_info_bytes: self.auth_info_bytes.clone(),
+                body_bytes: self.body_bytes.to_vec(),
+                auth_info_bytes: self.auth_info_bytes.to_vec(),
                 chain_id: chain_id.to_string(),
                 account_number,
             }

@@ -22,7 +22,8 @@ const HEIGHT: usize = size_of::<u64>();
 const CORRUPT: Fault = Fault::Corrupt("an entry of the history");
 
 fn encode(key: &[u8]) -> Bytes {
-    let mut out = Vec::with_capacity(key.len() + 2 + HEIGHT);
+    let zeros = key.iter().filter(|byte| **byte == 0).count();
+    let mut out = Vec::with_capacity(key.len() + zeros + 2 + HEIGHT);
     for byte in key {
         out.push(*byte);
         if *byte == 0 {

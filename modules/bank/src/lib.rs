@@ -67,7 +67,7 @@ impl Bank {
     /// As [`Bank::send`] between modules: also emits the `message{sender}` with which Cosmos SDK ends each transfer.
     pub fn send_with_message(&self, ctx: &mut Ctx, from: &Address, to: &Address, coins: &[(String, u128)]) -> Result<(), Error> {
         self.send(ctx, from, to, coins)?;
-        ctx.emit_plain("message", vec![("sender", from.to_string())]);
+        ctx.emit_plain("message", || vec![("sender", from.to_string())]);
         Ok(())
     }
 
@@ -82,9 +82,9 @@ impl Bank {
                 }
             }
             self.subtract(ctx, from, coins)?;
-            ctx.emit_plain("coin_spent", vec![("spender", from.to_string()), ("amount", amount.clone())]);
+            ctx.emit_plain("coin_spent", || vec![("spender", from.to_string()), ("amount", amount.clone())]);
             self.add(ctx, pool, coins)?;
-            ctx.emit_plain("coin_received", vec![("receiver", pool.to_string()), ("amount", amount)]);
+            ctx.emit_plain("coin_received", || vec![("receiver", pool.to_string()), ("amount", amount)]);
             Ok(())
         })
     }
@@ -116,9 +116,9 @@ impl Bank {
             self.add(ctx, to, coins)
         })?;
         let amount = coins_text(coins);
-        ctx.emit_plain("coin_spent", vec![("spender", from_text.to_string()), ("amount", amount.clone())]);
-        ctx.emit_plain("coin_received", vec![("receiver", to_text.to_string()), ("amount", amount.clone())]);
-        ctx.emit_plain("transfer", vec![("recipient", to_text.to_string()), ("sender", from_text.to_string()), ("amount", amount)]);
+        ctx.emit_plain("coin_spent", || vec![("spender", from_text.to_string()), ("amount", amount.clone())]);
+        ctx.emit_plain("coin_received", || vec![("receiver", to_text.to_string()), ("amount", amount.clone())]);
+        ctx.emit_plain("transfer", || vec![("recipient", to_text.to_string()), ("sender", from_text.to_string()), ("amount", amount)]);
         Ok(())
     }
 

@@ -24,7 +24,7 @@ impl Bank {
         if receiver.is_none() {
             self.auth.create(ctx, &to)?;
         }
-        ctx.emit_plain("message", vec![("sender", msg.from_address)]);
+        ctx.emit_plain("message", || vec![("sender", msg.from_address)]);
         Ok(MsgSendResponse {})
     }
 
@@ -60,17 +60,17 @@ impl Bank {
             }
         }
 
-        ctx.emit_plain("message", vec![("sender", input.address.clone())]);
+        ctx.emit_plain("message", || vec![("sender", input.address.clone())]);
         for (to, ..) in &outputs {
             self.auth.ensure(ctx, to)?;
         }
         self.subtract(ctx, &from, &coins)?;
-        ctx.emit_plain("coin_spent", vec![("spender", input.address.clone()), ("amount", coins_text(&coins))]);
+        ctx.emit_plain("coin_spent", || vec![("spender", input.address.clone()), ("amount", coins_text(&coins))]);
         for (to, text, coins) in &outputs {
             self.add(ctx, to, coins)?;
             let amount = coins_text(coins);
-            ctx.emit_plain("coin_received", vec![("receiver", text.to_string()), ("amount", amount.clone())]);
-            ctx.emit_plain("transfer", vec![("recipient", text.to_string()), ("sender", input.address.clone()), ("amount", amount)]);
+            ctx.emit_plain("coin_received", || vec![("receiver", text.to_string()), ("amount", amount.clone())]);
+            ctx.emit_plain("transfer", || vec![("recipient", text.to_string()), ("sender", input.address.clone()), ("amount", amount)]);
         }
         Ok(MsgMultiSendResponse {})
     }

@@ -91,7 +91,7 @@ impl Feegrant {
 }
 
 fn announce(ctx: &mut Ctx, kind: &'static str, granter: &Address, grantee: &Address) {
-    ctx.emit_plain(kind, vec![("granter", granter.to_string()), ("grantee", grantee.to_string())]);
+    ctx.emit_plain(kind, || vec![("granter", granter.to_string()), ("grantee", grantee.to_string())]);
 }
 
 impl Module for Feegrant {

@@ -52,7 +52,7 @@ impl Feegrant {
     /// Anyone may remove what has expired.
     pub fn prune_allowances(&self, ctx: &mut Ctx, msg: MsgPruneAllowances) -> Result<MsgPruneAllowancesResponse, Error> {
         self.prune(ctx, PRUNED_PER_MESSAGE)?;
-        ctx.emit_plain("prune_feegrant", vec![("pruner", msg.pruner)]);
+        ctx.emit_plain("prune_feegrant", || vec![("pruner", msg.pruner)]);
         Ok(MsgPruneAllowancesResponse {})
     }
 }

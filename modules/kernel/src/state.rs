@@ -202,6 +202,7 @@ pub struct Ctx {
     view: View,
     undo: Vec<(Bytes, Option<Option<Bytes>>)>,
     events: Vec<Event>,
+    quiet: bool,
     rows_written: u64,
 }
 
@@ -214,17 +215,26 @@ impl Deref for Ctx {
 
 impl Ctx {
     pub fn new(view: View) -> Self {
-        Ctx { view, undo: Vec::new(), events: Vec::new(), rows_written: 0 }
+        Ctx { view, undo: Vec::new(), events: Vec::new(), quiet: false, rows_written: 0 }
     }
 
     /// Announces a fact as a message of our protos.
     pub fn emit<M: Message + Name>(&mut self, event: &M) {
-        self.events.push(Event::typed(event));
+        if !self.quiet {
+            self.events.push(Event::typed(event));
+        }
     }
 
     /// Announces a fact as the Cosmos modules do.
-    pub fn emit_plain(&mut self, kind: &'static str, attributes: Vec<(&'static str, String)>) {
-        self.events.push(Event::Plain { kind, attributes });
+    pub fn emit_plain(&mut self, kind: &'static str, attributes: impl FnOnce() -> Vec<(&'static str, String)>) {
+        if !self.quiet {
+            self.events.push(Event::Plain { kind, attributes: attributes() });
+        }
+    }
+
+    /// Whether events are not kept, because nobody will ask for them.
+    pub fn set_quiet(&mut self, quiet: bool) {
+        self.quiet = quiet;
     }
 
     /// Adds an attribute to every event after the first `from`.

@@ -44,8 +44,12 @@ impl Namespace {
     }
 }
 
+/// Most keys fit, so that they do not grow while they are put together.
+const KEY_SIZE: usize = 48;
+
 fn join<K: Key>(prefix: &[u8], key: &K) -> Bytes {
-    let mut out = prefix.to_vec();
+    let mut out = Vec::with_capacity(KEY_SIZE);
+    out.extend(prefix);
     key.put(&mut out);
     out
 }

@@ -22,12 +22,11 @@ pub fn bech32_decode(prefix: &str, text: &str) -> Result<Bytes, String> {
     if hrp.as_str() != prefix {
         return Err(format!("invalid Bech32 prefix; expected {prefix}, got {hrp}"));
     }
-    let raw: Bytes = parsed.byte_iter().collect();
     // Capitals and padding that is not zero would give an address a second text.
-    if bech32_encode(prefix, &raw) != text {
+    if text.bytes().any(|byte| byte.is_ascii_uppercase()) || parsed.validate_segwit_padding().is_err() {
         return Err(failed("expected lower case and zero padding".into()));
     }
-    Ok(raw)
+    Ok(parsed.byte_iter().collect())
 }
 
 /// Why a text is not bech32, in the words of Cosmos SDK; None for a reason that it does not have.

@@ -119,7 +119,7 @@ proptest! {
                     None => rows.table.remove(c, key)?,
                 }
             }
-            c.emit_plain("fact", Vec::new());
+            c.emit_plain("fact", Vec::new);
             Err(Fault::Corrupt("told to fail"))
         });
         prop_assert!(result.is_err());
@@ -135,10 +135,10 @@ fn an_inner_failure_undoes_only_the_inner_transaction() {
     let mut c = ctx(MemBase::default());
     let result: Result<(), Fault> = c.atomic(|c| {
         rows.table.save(c, &1, &Number(1))?;
-        c.emit_plain("outer", Vec::new());
+        c.emit_plain("outer", Vec::new);
         let inner: Result<(), Fault> = c.atomic(|c| {
             rows.table.save(c, &1, &Number(2))?;
-            c.emit_plain("inner", Vec::new());
+            c.emit_plain("inner", Vec::new);
             Err(Fault::Corrupt("told to fail"))
         });
         assert!(inner.is_err());

@@ -66,7 +66,7 @@ impl Staking {
             shares: shares.to_wire(),
         };
         self.delegations.replace(ctx, &(operator, operator), None, Some(&delegation))?;
-        ctx.emit_plain("create_validator", vec![("validator", msg.validator_address), ("amount", amount)]);
+        ctx.emit_plain("create_validator", || vec![("validator", msg.validator_address), ("amount", amount)]);
         Ok(MsgCreateValidatorResponse {})
     }
 }
