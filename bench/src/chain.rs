@@ -30,6 +30,12 @@ pub fn cpu() -> Duration {
     Duration::from_nanos(spent.sum())
 }
 
+/// What this thread has spent on processors and waiting for one.
+pub fn runnable() -> Duration {
+    let times = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    Duration::from_nanos(times.split_whitespace().take(2).filter_map(|t| t.parse::<u64>().ok()).sum())
+}
+
 impl Phase {
     pub fn time<T>(&mut self, f: impl FnOnce() -> T) -> T {
         let before = cpu();

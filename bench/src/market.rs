@@ -2,7 +2,7 @@
 //! life in messages, and pages of long lists.
 
 use crate::api::resident;
-use crate::chain::{CHAIN, Chain, Phase, cpu};
+use crate::chain::{CHAIN, Chain, Phase, cpu, runnable};
 use crate::load::{Key, keys};
 use anyhow::{Context, ensure};
 use app::store::Tuning;
@@ -265,10 +265,13 @@ struct Step {
     mean_ms: f64,
     over_100_ms: u32,
     slowest_ms: f64,
-    /// Of the slowest block.
+    /// Of the slowest block. Commit is one thread: when it neither runs nor waits for a processor, it waits for the disk.
     finalize_ms: f64,
     commit_ms: f64,
+    disk_ms: f64,
     cpu_ms: f64,
+    /// The block that took longest without the disk.
+    slowest_without_disk_ms: f64,
     #[serde(skip)]
     depleted: u64,
 }
@@ -276,12 +279,16 @@ struct Step {
 impl World {
     fn quiesce(&mut self, what: &'static str, jump_ms: u64) -> anyhow::Result<Step> {
         self.chain.time_ms += jump_ms;
+        // Hours have passed.
+        rest();
         let (mut step, mut total) = (Step { what, ..Step::default() }, 0.0);
         let ms = |d: Duration| round(d.as_secs_f64() * 1e3);
         loop {
             let [mut finalize, mut commit] = [Phase::default(); 2];
             let answer = finalize.time(|| self.chain.finalize(Vec::new()))?;
+            let before = runnable();
             commit.time(|| self.chain.commit());
+            let disk = ms(commit.wall.saturating_sub(runnable().saturating_sub(before)));
             if answer.events.is_empty() {
                 step.mean_ms = round(total / f64::from(step.blocks.max(1)));
                 return Ok(step);
@@ -291,9 +298,10 @@ impl World {
             step.blocks += 1;
             step.over_100_ms += u32::from(wall > 100.0);
             total += wall;
+            step.slowest_without_disk_ms = step.slowest_without_disk_ms.max(round(wall - disk));
             if wall > step.slowest_ms {
                 (step.slowest_ms, step.finalize_ms, step.commit_ms) = (wall, ms(finalize.wall), ms(commit.wall));
-                step.cpu_ms = ms(finalize.cpu + commit.cpu);
+                (step.disk_ms, step.cpu_ms) = (disk, ms(finalize.cpu + commit.cpu));
             }
         }
     }

@@ -4,8 +4,8 @@ use std::{path::Path, sync::Arc};
 
 use kernel::{Base, Bytes, Fault};
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRawIterator, DataBlockIndexType, ErrorKind,
-    LogLevel, Options, ReadOptions, Snapshot,
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRawIterator, DataBlockIndexType, Env,
+    ErrorKind, LogLevel, Options, ReadOptions, Snapshot,
 };
 use self_cell::self_cell;
 
@@ -60,6 +60,10 @@ pub fn open(dir: &Path, create: bool, cache_bytes: usize) -> Result<DB, Error> {
     options.set_max_total_wal_size(WAL_BYTES);
     options.set_db_write_buffer_size(WRITE_BUFFERS);
     options.set_max_background_jobs(2);
+    // Sorting can wait where a block cannot.
+    let mut env = Env::new()?;
+    env.lower_thread_pool_cpu_priority();
+    options.set_env(&env);
     // What is written in the background goes to the disk bit by bit, so that a commit does not wait for all of it.
     options.set_bytes_per_sync(MIB as u64);
     options.set_max_open_files(512);
