@@ -40,6 +40,8 @@ use tree::{Cost, PARALLEL, join, sha256};
 const TIP: &[u8] = b"\x00tip";
 const NAME: &[u8] = b"\x00store";
 const EXTRA: &[u8] = b"\x01";
+/// How rows are laid out; first in the row of the tip, so that a binary refuses what it would misread.
+const LAYOUT: u8 = 1;
 /// Entries of the history that a commit drops beyond as many as it writes: what a full block left does not hold up an
 /// empty one, and what is behind is caught up with.
 const PRUNED_BESIDE: usize = 4_000;
@@ -187,7 +189,10 @@ impl Store {
         let db = Arc::new(db::open(dir, tuning.create, tuning.cache_bytes / 2)?);
         let (height, app_hash, oldest, pruned) = match db.get(TIP)? {
             None => (0, tree::EMPTY, 0, Pruned { height: 0, next: 0 }),
-            Some(tip) => parse_tip(&tip).ok_or(Error::Corrupt("the height"))?,
+            Some(tip) => parse_tip(&tip).ok_or_else(|| {
+                let reason = format!("it is not laid out as this version of the program does (layout {LAYOUT}); use the one that wrote it, or delete the data and let the node replay the chain");
+                Error::Foreign { dir: dir.into(), reason }
+            })?,
         };
         let cache = Arc::new(Cache::new(height, tuning.cache_bytes / 2));
         let snap = Arc::new(Snap::new(db.clone(), height, cache.clone()));
@@ -477,13 +482,13 @@ fn old_tree_bytes(forests: &VecDeque<Arc<Forest>>) -> usize {
 }
 
 fn encode_tip(height: u64, app_hash: Hash, oldest: u64, pruned: Pruned) -> Bytes {
-    let mut row = app_hash.to_vec();
+    let mut row = [&[LAYOUT], &app_hash[..]].concat();
     row.extend([height, oldest, pruned.height, pruned.next].iter().flat_map(|number| number.to_be_bytes()));
     row
 }
 
 fn parse_tip(row: &[u8]) -> Option<(u64, Hash, u64, Pruned)> {
-    let (app_hash, numbers) = row.split_first_chunk()?;
+    let (app_hash, numbers) = row.strip_prefix(&[LAYOUT])?.split_first_chunk()?;
     let numbers: &[u8; 32] = numbers.try_into().ok()?;
     let (numbers, _) = numbers.as_chunks();
     let [height, oldest, pruned, next] = [0, 1, 2, 3].map(|i| u64::from_be_bytes(numbers[i]));

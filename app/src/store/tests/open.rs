@@ -170,6 +170,22 @@ fn a_row_changed_behind_our_back_is_noticed() {
 }
 
 #[test]
+fn a_store_of_another_layout_is_refused() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = open(dir.path());
+    commit(&store, 1, &block(1));
+    let tip = store.db.get(TIP).expect("read").expect("written");
+    drop(store);
+    for other in [[&[LAYOUT + 1], &tip[1..]].concat(), tip[1..41].to_vec()] {
+        let db = db::open(dir.path(), false, 1 << 20).expect("opens");
+        db.put(TIP, &other).expect("written");
+        drop(db);
+        let error = Store::open(dir.path(), options(tuning())).err().expect("refused").to_string();
+        assert!(error.contains("is of another chain or binary: it is not laid out as this version"), "{error}");
+    }
+}
+
+#[test]
 fn a_store_that_is_missing_in_use_or_incomplete_says_so() {
     let dir = tempfile::tempdir().expect("a directory");
     let refusal = |dir: &Path, create: bool| Store::open(dir, options(Tuning { create, ..tuning() })).err().expect("refused").to_string();
