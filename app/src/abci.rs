@@ -21,6 +21,9 @@ use tendermint_abci::Application;
 use tendermint_proto::v0_38::abci::*;
 use tendermint_proto::v0_38::crypto::{ProofOp, ProofOps, PublicKey, public_key};
 
+/// Transactions whose signatures a thread verifies before it looks for more; to wake another costs a good part of what it
+/// would save on fewer.
+const CHUNK: usize = 8;
 /// Parsed transactions that are kept between CheckTx and their block, in bytes of the transactions.
 const TX_CACHE_BYTES: usize = 16 << 20;
 
@@ -153,14 +156,14 @@ impl App {
 
     /// Verifies the signatures of transactions that are about to be checked, many of them in parallel.
     pub fn prefetch(&self, txs: &[Bytes]) {
-        let (base, block) = self.check_base();
-        self.settle_all(txs, &base, &block, |bytes| self.parse(bytes).ok());
+        if txs.len() > CHUNK {
+            let (base, block) = self.check_base();
+            self.settle_all(txs, &base, &block, |bytes| self.parse(bytes).ok());
+        }
     }
 
     /// Finds out of many transactions, in parallel, whether their signatures hold.
     fn settle_all<T: Sync>(&self, txs: &[T], base: &Arc<dyn Base>, block: &BlockInfo, tx: impl Fn(&T) -> Option<Arc<CheckedTx>> + Sync) {
-        // To wake another thread costs a good part of what it would save on fewer.
-        const CHUNK: usize = 8;
         let next = AtomicUsize::new(0);
         let work = || {
             let view = View::new(base.clone(), block.clone(), Gas::unlimited());
@@ -263,7 +266,7 @@ impl App {
         let tx_results = parsed
             .into_iter()
             .map(|tx| match tx {
-                Ok(tx) => run_tx(on, &mut ctx, &tx, &Mode::Deliver, self.verifier(), true).into_result(index),
+                Ok(tx) => run_tx(on, &mut ctx, &tx, &Mode::Deliver, self.verifier()).into_result(index),
                 Err(e) => Outcome { result: Some(e), ..Outcome::default() }.into_result(index),
             })
             .collect();
@@ -363,7 +366,7 @@ impl Application for App {
         };
         let prices = &self.config().min_gas_prices;
         let mode = if request.r#type == CheckTxType::Recheck as i32 { Mode::Recheck(prices) } else { Mode::Check(prices) };
-        let outcome = match self.with_check(|ctx| run_tx(self.modules(), ctx, &tx, &mode, self.verifier(), false)) {
+        let outcome = match self.with_check(|ctx| run_tx(self.modules(), ctx, &tx, &mode, self.verifier())) {
             Ok(outcome) => outcome,
             Err(e) => return refused(e),
         };
@@ -379,16 +382,17 @@ impl Application for App {
         let (mut bytes, mut gas) = (0u64, 0u64);
         let (max_bytes, max_gas) = (u64::try_from(request.max_tx_bytes).unwrap_or(0), self.max_gas());
         let mut txs = Vec::new();
-        for (tx, parsed) in request.txs.iter().zip(self.parse_all(&request.txs)) {
+        let parsed = self.parse_all(&request.txs);
+        for (tx, parsed) in request.txs.into_iter().zip(parsed) {
             let Ok(wanted) = parsed.map(|tx| tx.fee.gas_limit) else { continue };
             // As CometBFT counts: a tag and a length before each transaction.
-            let size = proposal_size(tx);
+            let size = proposal_size(&tx);
             if bytes + size > max_bytes || gas.saturating_add(wanted) > max_gas {
                 break;
             }
             bytes += size;
             gas = gas.saturating_add(wanted);
-            txs.push(tx.clone());
+            txs.push(tx);
         }
         ResponsePrepareProposal { txs }
     }
@@ -396,8 +400,9 @@ impl Application for App {
     fn process_proposal(&self, request: RequestProcessProposal) -> ResponseProcessProposal {
         use response_process_proposal::ProposalStatus;
         // A pure function of bytes and limits, the same for who proposes and who votes.
-        let mut gas = self.parse_all(&request.txs).into_iter().map(|tx| tx.map(|tx| tx.fee.gas_limit));
-        let fits = gas.try_fold(0, |sum: u64, wanted| Ok::<_, Error>(sum.saturating_add(wanted?))).is_ok_and(|sum| sum <= self.max_gas());
+        let mut txs = self.parse_all(&request.txs).into_iter();
+        let gas = txs.try_fold(0, |sum: u64, tx| Ok::<_, Error>(sum.saturating_add(tx?.fee.gas_limit)));
+        let fits = gas.is_ok_and(|gas| gas <= self.max_gas());
         let status = if fits { ProposalStatus::Accept } else { ProposalStatus::Reject };
         ResponseProcessProposal { status: status as i32 }
     }

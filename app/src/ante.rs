@@ -54,8 +54,7 @@ pub fn run(on: &Modules, ctx: &mut Ctx, tx: &CheckedTx, mode: &Mode, verifier: &
     if !coins.is_empty() {
         on.bank.send_with_message(ctx, &from, &module_address(FEE_COLLECTOR), &coins).map_err(Error::from)?;
     }
-    let fee = bank::types::coins_text(&coins);
-    ctx.emit_plain("tx", || vec![("fee", fee), ("fee_payer", from.to_string())]);
+    ctx.emit_plain("tx", || vec![("fee", bank::types::coins_text(&coins)), ("fee_payer", from.to_string())]);
 
     let simulate = matches!(mode, Mode::Simulate);
     let mut accounts = Vec::with_capacity(tx.signers.len());

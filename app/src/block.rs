@@ -25,9 +25,10 @@ pub struct Outcome {
 /// An event and the index of the message that it belongs to.
 pub type Tagged = (Event, Option<usize>);
 
-/// Runs checks and, with `execute`, the messages. A failed check leaves nothing; a failed message leaves fee and sequence.
-/// Checks alone have no events.
-pub fn run_tx(on: &Modules, ctx: &mut Ctx, tx: &CheckedTx, mode: &Mode, verifier: &Verifier, execute: bool) -> Outcome {
+/// Runs checks and, unless it is for the mempool, the messages. A failed check leaves nothing; a failed message leaves fee
+/// and sequence. Checks alone have no events.
+pub fn run_tx(on: &Modules, ctx: &mut Ctx, tx: &CheckedTx, mode: &Mode, verifier: &Verifier) -> Outcome {
+    let execute = matches!(mode, Mode::Deliver | Mode::Simulate);
     let simulate = matches!(mode, Mode::Simulate);
     let unmetered = simulate || ctx.height() == 0;
     ctx.begin(if unmetered { u64::MAX } else { tx.fee.gas_limit });

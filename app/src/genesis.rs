@@ -26,7 +26,7 @@ pub fn init(on: &Modules, ctx: &mut Ctx, state: &AppState, verifier: &Verifier) 
         let named = |e: &dyn std::fmt::Display| refuse(format!("app_state.genutil.gen_txs[{index}]: {e}"));
         let bytes = tx_bytes(gentx).map_err(|e| named(&e))?;
         let tx = CheckedTx::parse(&bytes, false).map_err(|e| named(&e))?;
-        let outcome = run_tx(on, ctx, &tx, &Mode::Deliver, verifier, true);
+        let outcome = run_tx(on, ctx, &tx, &Mode::Deliver, verifier);
         if let Some(e) = outcome.result {
             return Err(named(&e));
         }

@@ -121,7 +121,7 @@ impl App {
             // What checked transactions wrote stays: without this the log of their writes would be cut where ours begins.
             ctx.begin(u64::MAX);
             let undone: Result<(), ()> = ctx.atomic(|ctx| {
-                outcome = run_tx(self.modules(), ctx, tx, &Mode::Simulate, self.verifier(), true);
+                outcome = run_tx(self.modules(), ctx, tx, &Mode::Simulate, self.verifier());
                 Err(())
             });
             debug_assert!(undone.is_err());

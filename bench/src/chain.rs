@@ -6,6 +6,7 @@ use app::{App, Config, GasPrices};
 use bytes::Bytes;
 use proto::Timestamp;
 use serde_json::{Value, json};
+use std::path::Path;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tendermint_abci::Application;
@@ -23,17 +24,18 @@ pub struct Phase {
 /// What the threads of this process have spent on processors.
 pub fn cpu() -> Duration {
     let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
-    let spent = threads.filter_map(|thread| {
-        let times = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
-        times.split_whitespace().next()?.parse::<u64>().ok()
-    });
-    Duration::from_nanos(spent.sum())
+    threads.map(|thread| scheduled(&thread.path(), 1)).sum()
 }
 
 /// What this thread has spent on processors and waiting for one.
 pub fn runnable() -> Duration {
-    let times = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    Duration::from_nanos(times.split_whitespace().take(2).filter_map(|t| t.parse::<u64>().ok()).sum())
+    scheduled(Path::new("/proc/thread-self"), 2)
+}
+
+/// The sum of a thread's first `times`: on processors, waiting for one. Nothing of a thread that has ended.
+fn scheduled(thread: &Path, times: usize) -> Duration {
+    let all = std::fs::read_to_string(thread.join("schedstat")).unwrap_or_default();
+    Duration::from_nanos(all.split_whitespace().take(times).filter_map(|time| time.parse::<u64>().ok()).sum())
 }
 
 impl Phase {

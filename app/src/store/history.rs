@@ -114,7 +114,7 @@ impl Changes {
 
 const BROKEN: Error = Error::Corrupt("a row of the changes");
 
-/// The keys in a row of the changes, as in [`Changes`].
+/// The keys in a row of the changes, as in [`Changes`]. After an error it stays where it is.
 pub struct Keys<'a> {
     row: &'a [u8],
     rest: &'a [u8],
@@ -150,15 +150,7 @@ impl<'a> Iterator for Keys<'a> {
     type Item = Result<(&'a [u8], bool), Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.is_empty() {
-            return None;
-        }
-        let change = self.step();
-        if change.is_none() {
-            // It does not go on.
-            self.rest = &[];
-        }
-        Some(change.ok_or(BROKEN))
+        (!self.is_empty()).then(|| self.step().ok_or(BROKEN))
     }
 }
 

@@ -190,7 +190,10 @@ impl Store {
         let (height, app_hash, oldest, pruned) = match db.get(TIP)? {
             None => (0, tree::EMPTY, 0, Pruned { height: 0, next: 0 }),
             Some(tip) => parse_tip(&tip).ok_or_else(|| {
-                let reason = format!("it is not laid out as this version of the program does (layout {LAYOUT}); use the one that wrote it, or delete the data and let the node replay the chain");
+                let reason = format!(
+                    "it is not laid out as this version of the program does (layout {LAYOUT}); use the one that wrote it, or \
+                     delete the data and let the node replay the chain"
+                );
                 Error::Foreign { dir: dir.into(), reason }
             })?,
         };
